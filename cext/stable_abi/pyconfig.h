@@ -1,0 +1,1 @@
+/* Beside Python.h of this directory: a Python without debug macros, which is what the stable ABI is for. */

@@ -1,0 +1,3 @@
+"""ocirun: a rootless OCI container engine, runtime and image tool."""
+
+__version__ = "0.1.0"

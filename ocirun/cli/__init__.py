@@ -1,0 +1,1 @@
+"""The command line door: docker's grammar, one file per verb."""

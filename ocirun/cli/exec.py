@@ -1,0 +1,68 @@
+"""`ocirun exec`: run one more command in a running container."""
+
+from ocirun.cli.options import Option, Verb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocirun.cli.options import Flags
+    from ocirun.engine.context import Engine
+
+
+def _environment(text: str) -> str:
+    from ocirun.cli.key_values import check_environment
+
+    return check_environment(text)
+
+
+VERB = Verb(
+    "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    minimum=2,
+    interspersed=False,
+    aliases=("container exec", "exec"),
+    statuses=(126, 127),
+    options=(
+        Option("detach", "bool", "Leave the command running in the background", short="d"),
+        Option("detach-keys", "string", "Keys that leave the command running (default ctrl-p,ctrl-q)"),
+        Option("env", "list", "Set an environment variable, or pass on one of ours", short="e", check=_environment),
+        Option("env-file", "list", "Read environment variables from a file"),
+        Option("interactive", "bool", "Keep standard input open", short="i"),
+        Option("privileged", "bool", "Give the command all capabilities of the container's user namespace"),
+        Option("tty", "bool", "Give the command a terminal", short="t"),
+        Option("user", "string", "Run as this user (name|uid[:group|gid])", short="u"),
+        Option("workdir", "string", "Directory in which the command starts", short="w"),
+    ),
+)
+
+
+def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
+    """Run the command; its exit status is ours."""
+    from ocirun.cli.key_values import environment
+    from ocirun.cli.terminal import check_terminal, run_session, window_size
+    from ocirun.engine.exec import exec_container
+    from ocirun.engine.options import ExecOptions
+    from ocirun.engine.records import find_container
+
+    container = find_container(engine, arguments[0])
+    detach, tty = flags.boolean("detach"), flags.boolean("tty")
+    interactive = flags.boolean("interactive")
+    options = ExecOptions(
+        arguments[1:],
+        tty=tty,
+        interactive=interactive,
+        detach=detach,
+        environment=environment(flags.values("env-file"), flags.values("env")),
+        working_directory=flags.text("workdir"),
+        user=flags.text("user"),
+        privileged=flags.boolean("privileged"),
+    )
+    if not detach:
+        check_terminal(stdin=interactive, tty=tty)
+    rows, columns = window_size() if tty and not detach else (0, 0)
+    session = exec_container(engine, container, options, rows=rows, columns=columns)
+    try:
+        if detach:
+            return 0
+        status = run_session(session, stdin=interactive, tty=tty, detach_keys=flags.text("detach-keys"))
+    finally:
+        session.close()
+    return 0 if status is None else status

@@ -1,0 +1,18 @@
+"""`ocirun image inspect`: show all that is known of images."""
+
+from ocirun.cli.inspect import FORMAT
+from ocirun.cli.options import Verb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ocirun.cli.options import Flags
+    from ocirun.engine.context import Engine
+
+VERB = Verb("[OPTIONS] IMAGE [IMAGE...]", minimum=1, statuses=(64,), options=(FORMAT,))
+
+
+def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
+    """Print the documents of the named images."""
+    from ocirun.cli.inspect import inspect
+
+    return inspect(engine, ("image",), arguments, flags.text("format"))

@@ -1,0 +1,59 @@
+"""Writing to standard output and standard error.
+
+Names of files and other bytes that are no UTF-8 come as surrogates and leave as the bytes they were. A closed
+standard output (`>&-`) is as good as /dev/null.
+"""
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
+
+def write(text: str) -> None:
+    """Put `text` on standard output. Raises OSError, BrokenPipeError among them."""
+    _put(sys.stdout, text)
+
+
+def write_error(text: str) -> None:
+    """Put `text` on standard error at once; that it cannot be written is no error: nobody would hear of it."""
+    try:
+        _put(sys.stderr, text)
+        flush_errors()
+    except OSError:
+        pass
+
+
+def flush() -> None:
+    """Hand everything written to standard output to the kernel. Raises OSError, such as on a full disk."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def flush_errors() -> None:
+    """Hand everything written to standard error to the kernel. Raises OSError."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+
+
+def _put(stream: "TextIO | None", text: str) -> None:
+    if stream is None:
+        return
+    buffer = getattr(stream, "buffer", None)
+    if buffer is None:
+        stream.write(text)
+        return
+    stream.flush()
+    buffer.write(text.encode("utf-8", "surrogateescape"))
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks and control characters, so that an error is one line and moves no cursor."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    joined = "; ".join(lines)
+    if joined.isprintable():
+        return joined
+    return "".join(
+        character if character.isprintable() or 0xDC80 <= ord(character) <= 0xDCFF else "?" for character in joined
+    )

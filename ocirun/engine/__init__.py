@@ -1,0 +1,1 @@
+"""What users do, one file per verb; joins images and the runtime."""

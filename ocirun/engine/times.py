@@ -1,0 +1,83 @@
+"""Moments and durations in the words that docker takes and prints (RFC 3339, Go durations, seconds since 1970)."""
+
+from ocirun.engine.records import format_time
+from ocirun.errors import UsageError
+
+_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def now_text() -> str:
+    """This moment as RFC 3339 in UTC with nine digits."""
+    import time
+
+    return format_time(time.time_ns())
+
+
+def parse_moment(text: str) -> int:
+    """Nanoseconds since 1970 of a moment: RFC 3339 (date alone too), seconds since 1970, or a duration back from now ("10m").
+
+    Raises UsageError.
+    """
+    seconds, dot, fraction = text.partition(".")
+    if seconds.lstrip("-").isdigit() and (not dot or fraction.isdigit()):
+        return int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
+    duration = parse_duration(text)
+    if duration is not None:
+        import time
+
+        return time.time_ns() - duration
+    moment = _parse_rfc3339(text)
+    if moment is None:
+        raise UsageError(
+            f'"{text}" is not a point in time',
+            "give 2026-11-24T10:00:00Z, seconds since 1970, or 10m for ten minutes ago",
+        )
+    return moment
+
+
+def parse_duration(text: str) -> "int | None":
+    """Nanoseconds of a Go duration ("1h30m", "1.5s"), or None when it is none."""
+    sign = -1 if text.startswith("-") else 1
+    rest = text.lstrip("+-")
+    if rest == "0":
+        return 0
+    total = 0.0
+    while rest:
+        digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
+        rest = rest[len(digits) :]
+        unit = next((unit for unit in ("ns", "us", "µs", "μs", "ms", "s", "m", "h") if rest.startswith(unit)), "")
+        if not unit or not digits.strip(".") or digits.count(".") > 1:
+            return None
+        rest = rest[len(unit) :]
+        total += float(digits) * _UNITS[unit]
+    return sign * int(total) if text else None
+
+
+def _parse_rfc3339(text: str) -> "int | None":
+    import calendar
+    import re
+    import time
+
+    found = re.fullmatch(
+        r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?)?\s*(Z|[+-]\d\d:?\d\d)?",
+        text.strip(),
+        re.ASCII,
+    )
+    if found is None:
+        return None
+    date, minutes, second, fraction, zone = found.groups()
+    try:
+        fields = time.strptime(f"{date} {minutes or '00:00'}:{second or '00'}", "%Y-%m-%d %H:%M:%S")
+    except ValueError:
+        return None
+    # As docker: without a zone it is the local time.
+    seconds = int(time.mktime(fields)) if zone is None else calendar.timegm(fields) - _offset(zone)
+    return seconds * 10**9 + int(((fraction or "") + "0" * 9)[:9])
+
+
+def _offset(zone: str) -> int:
+    if zone == "Z":
+        return 0
+    digits = zone[1:].replace(":", "")
+    seconds = int(digits[:2]) * 3600 + int(digits[2:]) * 60
+    return -seconds if zone[0] == "-" else seconds

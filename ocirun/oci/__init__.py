@@ -1,0 +1,1 @@
+"""The words of the OCI specifications: Reference, Digest, Platform, media types, typed documents."""

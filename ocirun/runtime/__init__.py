@@ -1,0 +1,1 @@
+"""The OCI runtime: config to plan, plan to process."""

@@ -1,0 +1,15 @@
+"""What all tests share: nothing of a test may reach the user's own store."""
+
+import os
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _no_store_of_the_user(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that forgets --root fails instead of writing into the home directory of whoever runs it."""
+    for name in [name for name in os.environ if name.startswith("OCIRUN_") and not name.startswith("OCIRUN_TEST_")]:
+        monkeypatch.delenv(name)
+    nowhere = tmp_path_factory.getbasetemp() / "nobody"
+    monkeypatch.setenv("HOME", str(nowhere))
+    monkeypatch.setenv("XDG_DATA_HOME", str(nowhere / "data"))
