@@ -7,6 +7,10 @@ BIN = $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest
 # compat: a plain path instead of an import hook, which would cost each start of ocirun some milliseconds.
 EDITABLE = --quiet --disable-pip-version-check --no-build-isolation --config-settings editable_mode=compat --editable
+# Parsers, the store and the plans are what unit tests can show whole; the rest is shown by real containers.
+COVERAGE = --cov=ocirun.oci --cov=ocirun.image --cov=ocirun.runtime --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
+LINT ?= tests/lint
+JOBS ?= 2
 SOURCES = pyproject.toml setup.py $(wildcard cext/*.c cext/*.h cext/*.py schemas/*.json)
 
 .PHONY: help setup build demo test test-unit test-system lint check format bench wheel fuzz sanitize soak clean
@@ -40,14 +44,15 @@ demo: $(VENV)/.ready ## the main job on the image `host`: run, change, diff, com
 	@sh tools/demo
 
 test: $(VENV)/.ready-dev ## all tests, in every id mode that this user can have
-	$(PYTEST) tests/unit tests/lint
-	$(BIN)/python tests/system/machine.py
+	$(PYTEST) tests/unit $(COVERAGE)
+	$(if $(LINT),$(PYTEST) $(LINT))
+	$(BIN)/python tests/system/machine.py --jobs $(JOBS)
 
 test-unit: $(VENV)/.ready-dev ## tests that need no privileges and no kernel
 	$(PYTEST) tests/unit
 
 test-system: $(VENV)/.ready-dev ## tests with real containers
-	$(BIN)/python tests/system/machine.py
+	$(BIN)/python tests/system/machine.py --jobs $(JOBS)
 
 lint: $(VENV)/.ready-dev ## linters and the rules of the house
 	$(PYTEST) tests/lint
@@ -74,7 +79,7 @@ fuzz: $(VENV)/.ready-dev ## the parsers of untrusted bytes, FUZZ_SECONDS each (6
 	$(BIN)/python tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
 
 sanitize: $(VENV)/.ready-dev ## the system tests with the C core under ASan and UBSan
-	$(BIN)/python tests/system/machine.py --sanitize
+	$(BIN)/python tests/system/machine.py --sanitize $(SANITIZE)
 
 clean: ## everything that was built, .venv too
 	rm -rf build dist *.egg-info ocirun/libexec _ocirun_native*.so .mypy_cache .ruff_cache .pytest_cache .coverage $(VENV)

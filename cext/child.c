@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "launch.h"
@@ -16,10 +18,12 @@
 enum { CHILD_REPORT = 3, CHILD_PROC = 4, FIRST_TO_CLOSE = 5, ABOVE_ALL_OF_THESE = 16 };
 
 static int reset_signals(void) {
+  /* The kernel's structure, all zero: SIG_DFL. The C library's call refuses its own two signals, which posix_spawn leaves ignored. */
+  const unsigned long defaults[4] = {0};
   sigset_t none;
 
   for (int number = 1; number < _NSIG; number++)
-    signal(number, SIG_DFL); /* fails for SIGKILL and its like, which are as they should be */
+    (void)syscall(SYS_rt_sigaction, number, defaults, NULL, _NSIG / 8); /* fails for SIGKILL and its like, which are as they should be */
   sigemptyset(&none);
   return sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -63,8 +63,9 @@ int become_reaper(struct failure *failure) {
     return fail(failure, "");
   if (program == 0)
     return lead_group(&none) < 0 ? fail(failure, "") : 0;
-  /* The report socket among others: the launcher waits for its last copy to close. */
-  if (close_descriptors(3, UINT_MAX, 0) < 0)
+  /* The report socket among others: the launcher waits for its last copy to close. From here on this is a process of the container like
+   * any other, with its rights and its filter; setns(2) to what nobody may look into is refused to an ordinary user's exec. */
+  if (close_descriptors(3, UINT_MAX, 0) < 0 || prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) < 0)
     leave(1);
   leave(serve(program, &all));
 }

@@ -23,6 +23,10 @@
 #define MFD_EXEC 0x10u
 #endif
 
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x20
+#endif
+
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
 enum { MAX_DESCRIPTORS = 32, ABOVE_ALL_OF_THESE = 64, STACK_BYTES = 16384 };
 
@@ -43,6 +47,13 @@ struct start {
 
 static int seal(int descriptor) {
   return fcntl(descriptor, F_ADD_SEALS, SEALS);
+}
+
+/* The mode too, where the kernel can (6.3): a container reaches its helper as /proc/self/exe, and could make it no program any more. */
+static int seal_with_mode(int descriptor) {
+  int result = fcntl(descriptor, F_ADD_SEALS, SEALS | F_SEAL_EXEC);
+
+  return result < 0 && errno == EINVAL ? seal(descriptor) : result;
 }
 
 static int write_all(int descriptor, const char *bytes, size_t length) {
@@ -92,7 +103,7 @@ int seal_program(const char *path) {
 
   if (memory < 0 && file >= 0 && errno == EINVAL) /* a kernel before 6.3 does not know MFD_EXEC, and means it always */
     memory = memfd_create("ocirun-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  if (memory < 0 || copy_all(file, memory) < 0 || seal(memory) < 0)
+  if (memory < 0 || copy_all(file, memory) < 0 || seal_with_mode(memory) < 0)
     return -1;
   return take_descriptor(&memory);
 }

@@ -136,14 +136,20 @@ int step_bind_device(struct execution *execution, const struct step *step, struc
   return attach_tree(execution, tree, target, true, false, failure);
 }
 
-/* A detached mount of /dev/null, known to be that by its number: a container can put anything in that place. */
+/* A detached mount of /dev/null, known to be that by its number: a container can put anything in that place. Read-only, which for a device
+ * is about the node alone: it may be the machine's, and without a user namespace the container's root could chmod it. */
 static int null_mount(const struct execution *execution) {
+  const struct mount_attributes attributes = {.set = ATTRIBUTE_READ_ONLY | ATTRIBUTE_NOSUID | ATTRIBUTE_NOEXEC};
   auto_close int device = -1;
+  auto_close int tree = -1;
 
   device = execution->pivoted ? open_in_root(execution->root, "/dev/null", O_PATH, 0) : open("/dev/null", O_PATH | O_CLOEXEC);
   if (device < 0 || check_character_device(device, NULL_MAJOR, NULL_MINOR) < 0)
     return -1;
-  return open_tree_at(device, "", OPEN_TREE_CLONE);
+  tree = open_tree_at(device, "", OPEN_TREE_CLONE);
+  if (tree < 0 || set_mount_attributes(tree, "", 0, &attributes) < 0)
+    return -1;
+  return take_descriptor(&tree);
 }
 
 static int empty_mount(void) {

@@ -137,10 +137,12 @@ const char *tar_decode_header(const unsigned char *block, struct tar_member *mem
                 {AT_SIZE, WIDTH_LONG, 0, INT64_MAX},
                 {AT_TIME, WIDTH_LONG, INT64_MIN, INT64_MAX}};
   int64_t values[5];
-  const char *reason = decode_names(block, member);
+  const char *reason;
 
-  if (reason == NULL && !checksum_fits(block))
-    reason = "the checksum of its header is wrong";
+  buffer_cut(&member->path, 0);
+  if (!checksum_fits(block))
+    return "the checksum is wrong"; /* then the name is rubbish too */
+  reason = decode_names(block, member);
   for (size_t index = 0; reason == NULL && index < 5; index++) {
     reason = tar_number(block + fields[index].at, (size_t)fields[index].width, &values[index]);
     if (reason == NULL && (values[index] < fields[index].lowest || values[index] > fields[index].highest))

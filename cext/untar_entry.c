@@ -176,7 +176,7 @@ static int make_hard_link(struct untar *untar, struct failure *failure) {
   if (here < 0)
     return -1;
   if (S_ISDIR(status.st_mode))
-    return fail_because(failure, EPERM, buffer_text(&untar->path), "a hard link to a directory");
+    return fail_because(failure, EINVAL, buffer_text(&untar->path), "a hard link to a directory");
   if (fstatat(untar->parent, untar_name(untar), &existing, AT_SYMLINK_NOFOLLOW) == 0) {
     if (here > 0 && existing.st_ino == status.st_ino)
       return 0; /* the link is there already, or is one to itself */

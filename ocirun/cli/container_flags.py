@@ -52,6 +52,12 @@ def _log_option(text: str) -> str:
     return text
 
 
+def _base(text: str) -> str:
+    if text != "host":
+        raise ValueError("the only base that can be given is host")
+    return text
+
+
 def _network(text: str) -> str:
     if "=" in text or "," in text:
         raise ValueError("only the name of one network is supported yet")
@@ -67,6 +73,7 @@ def _host(text: str) -> str:
 CONTAINER_OPTIONS: "tuple[Option, ...]" = (
     Option("add-host", "list", "One more name for the container's /etc/hosts (name:address)", check=_host),
     Option("attach", "list", "Connect only this stream: STDIN, STDOUT or STDERR", short="a", check=_stream),
+    Option("base", "string", "Show this machine's files below an image that was made on top of host elsewhere", check=_base),
     Option("cap-add", "list", "Add a capability"),
     Option("cap-drop", "list", "Drop a capability"),
     Option("cidfile", "string", "Write the container's id to this new file"),

@@ -33,6 +33,7 @@ def container_options(flags: "Flags", arguments: "list[str]", *, detach: bool = 
         name=flags.text("name"),
         network=_network(flags),
         platform=flags.text("platform"),
+        base=flags.text("base"),
         pull=_pull(flags),
         read_only=flags.boolean("read-only"),
         remove=flags.boolean("rm"),

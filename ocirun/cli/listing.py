@@ -51,9 +51,14 @@ def print_rows(subjects: "Iterable[Any]", columns: Columns, wanted: str, table: 
     if aligned:
         from ocirun.cli.tables import align
 
-        write(align(_headers(template, columns) + "\n" + "".join(lines)))
+        write(align(_headers(template, columns) + "\n" + "".join(lines)), controls=has_controls(text))
     else:
-        write("".join(lines))
+        write("".join(lines), controls=has_controls(text))
+
+
+def has_controls(text: str) -> bool:
+    """Whether the user's own template colours what it prints: then all control characters may pass."""
+    return "\x1b" in text or "\\x1b" in text or "\\033" in text or "\\u001b" in text
 
 
 def _headers(template: "Template", columns: Columns) -> str:
@@ -116,7 +121,7 @@ def print_documents(documents: "Iterable[Any]", wanted: str) -> None:
     printed = False
     try:
         for document in documents:
-            write(apply(template, typed(document), "template parsing error") + "\n")
+            write(apply(template, typed(document), "template parsing error") + "\n", controls=has_controls(wanted))
             printed = True
     finally:
         if not printed:
@@ -128,4 +133,4 @@ def print_document(document: "Any", wanted: str) -> None:
     from ocirun.cli.go_values import typed
 
     template = parse_template(JSON if wanted == "json" else wanted)
-    write(apply(template, typed(document)) + "\n")
+    write(apply(template, typed(document)) + "\n", controls=has_controls(wanted))

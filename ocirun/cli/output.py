@@ -11,8 +11,14 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def write(text: str) -> None:
-    """Put `text` on standard output. Raises OSError, BrokenPipeError among them."""
+def write(text: str, *, controls: bool = False) -> None:
+    """Put `text` on standard output. Raises OSError, BrokenPipeError among them.
+
+    Names, labels and commands come from images and containers, so a terminal gets "?" for their control characters, as from
+    ls(1); with `controls` all of them. What is no terminal gets `text` as it is.
+    """
+    if not controls and sys.stdout is not None and sys.stdout.isatty():
+        text = "\n".join(_without_controls(line) for line in text.split("\n"))
     _put(sys.stdout, text)
 
 
@@ -52,8 +58,13 @@ def one_line(text: str) -> str:
     """`text` without line breaks and control characters, so that an error is one line and moves no cursor."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     joined = "; ".join(lines)
-    if joined.isprintable():
-        return joined
+    return _without_controls(joined)
+
+
+def _without_controls(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(
-        character if character.isprintable() or 0xDC80 <= ord(character) <= 0xDCFF else "?" for character in joined
+        character if character.isprintable() or character == "\t" or 0xDC80 <= ord(character) <= 0xDCFF else "?"
+        for character in text
     )

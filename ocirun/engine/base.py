@@ -2,6 +2,8 @@
 
 import os
 
+from ocirun.errors import ConflictError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -31,12 +33,13 @@ class Base:
         self.trees: list[tuple[str, list[str]]] = []
 
 
-def resolve_base(engine: "Engine", reference: str, platform: str, maps: "IdMaps") -> Base:
+def resolve_base(engine: "Engine", reference: str, platform: str, maps: "IdMaps", *, on_host: bool = False) -> Base:
     """Find the image and unpack what is missing of its layers; images.lock is held by the caller.
 
-    Raises NotFoundError, InvalidError, StorageError, HostError.
+    `on_host` is the user's word that an image made on top of `host` elsewhere may see this machine's files.
+    Raises NotFoundError, ConflictError, InvalidError, StorageError, HostError.
     """
-    from ocirun.engine.host_image import BASE_LABEL, REFERENCE, host_image_config, mount_points_layer
+    from ocirun.engine.host_image import BASE_LABEL, REFERENCE, host_image_config, is_on_host, mount_points_layer
 
     if reference == REFERENCE:
         base = Base(host_image_config(), [])
@@ -55,9 +58,15 @@ def resolve_base(engine: "Engine", reference: str, platform: str, maps: "IdMaps"
     base.image_id = str(image.id)
     base.manifest_digest = str(image.manifest_digest)
     base.chain_ids = [str(chain_id) for chain_id in image.chain_ids]
-    if (base.config.get("Labels") or {}).get(BASE_LABEL) == REFERENCE:
+    labelled = (base.config.get("Labels") or {}).get(BASE_LABEL) == REFERENCE
+    if on_host or is_on_host(engine, base.image_id):
         del base.lowers[-1]
         _put_on_host(engine, base)
+    elif labelled:
+        raise ConflictError(
+            f"image {reference} holds only changes to the files of another machine, made in its image host",
+            f"if it may see this machine's files: ocirun run --base host {reference}",
+        )
     return base
 
 
@@ -67,10 +76,23 @@ def _put_on_host(engine: "Engine", base: Base) -> None:
 
     host = prepare_host_image(engine)
     for path, tree_lowers in host.trees:
-        above = [lower + path for lower in base.lowers]
-        base.trees.append((path, [lower for lower in above if os.path.isdir(lower)] + tree_lowers))
+        base.trees.append((path, _parts_of_layers(base.lowers, path) + tree_lowers))
     base.lowers = [*base.lowers, host.root]
     base.skeletons = layer_names(host)
+
+
+def _parts_of_layers(layers: "list[str]", path: str) -> "list[str]":
+    """The directory `path` of those layers that have it. A symlink on the way is not followed: it would lead into the machine."""
+    found = []
+    for layer in layers:
+        place = layer
+        for name in path.strip("/").split("/"):
+            place = f"{place}/{name}"
+            if not os.path.isdir(place) or os.path.islink(place):
+                break
+        else:
+            found.append(place)
+    return found
 
 
 def root_filesystem(directory: str, record: "dict[str, Any]", *, first_start: bool) -> "RootFilesystem":

@@ -49,6 +49,7 @@ def commit_container(
     `changes` are Dockerfile instructions for its configuration. With `pause` the container's processes stand still meanwhile.
     Raises UsageError, ConflictError, StorageError, StepError; no part of the image is visible then.
     """
+    from ocirun.engine.host_image import mark_as_on_host
     from ocirun.image.config_changes import apply_changes
     from ocirun.image.copy import copy_image
     from ocirun.image.store_sink import StoreSink
@@ -63,6 +64,8 @@ def commit_container(
     with engine.store.transaction() as transaction:
         with _pause(state.pid if pause and state.running else 0):
             documents = copy_image(source, StoreSink(transaction, engine.layers))
+        if container.record["trees"]:
+            mark_as_on_host(engine, documents.image_id)
         transaction.commit()
     return str(documents.image_id)
 

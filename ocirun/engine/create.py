@@ -150,7 +150,8 @@ class _Draft:
     def _resolve(self, maps: "IdMaps") -> "Base":
         from ocirun.engine.base import resolve_base
 
-        return resolve_base(self._engine, self._options.image, self._options.platform, maps)
+        options = self._options
+        return resolve_base(self._engine, options.image, options.platform, maps, on_host=options.base == "host")
 
     def _look_up_user(self, base: "Base", words: str) -> "User":
         from ocirun.runtime.root import Overlay, RootFilesystem
@@ -224,6 +225,10 @@ def _refuse_unsupported(options: "ContainerOptions") -> None:
         raise UnsupportedError(
             "--pull always is not supported yet: there is no registry client", "load or import the image"
         )
+    for word in (options.hostname, *options.hosts):
+        # They become lines of /etc/hosts.
+        if not word.isprintable() or " " in word:
+            raise UsageError(f"invalid host name: {word!r}", "blanks and control characters are in no name")
     for word in options.hosts:
         if not all(word.partition(":")[::2]):
             raise UsageError(f'bad format for add-host: "{word}"', "name:address is expected")

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.runtime.steps import Plan
 
+_LONGEST_PATH = 240
 _NAMESPACE_STEPS = ("clone", "id_map_write", "id_map_helper", "deny_setgroups", "become")
 
 
@@ -46,7 +47,7 @@ def step_failure(plan: "Plan", step: int, number: int, path: str) -> OcirunError
         return _overlay_failure(plan, step, number, path)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{plan.steps[step].describe()}: {reason}", "free space, or move the store with --root")
-    where = f" ({path})" if path and path not in plan.steps[step].describe() else ""
+    where = f" ({_shortened(path)})" if path and path not in plan.steps[step].describe() else ""
     return StepError(f"{plan.steps[step].describe()}{where}: {reason}", errno=number, step=step, path=path)
 
 
@@ -91,6 +92,11 @@ def _overlay_failure(plan: "Plan", step: int, number: int, path: str) -> OcirunE
         errno.EOPNOTSUPP: "the file system lacks extended attributes; put the store on another one with --root",
     }
     return StepError(what, hints.get(number, ""), errno=number, step=step, path=path)
+
+
+def _shortened(path: str) -> str:
+    """A path that fits a message: a container may make them thousands of bytes long."""
+    return path if len(path) <= _LONGEST_PATH else f"{path[: _LONGEST_PATH // 2]}...{path[-_LONGEST_PATH // 2 :]}"
 
 
 def _text(value: "str | bytes | int") -> "str | int":

@@ -10,7 +10,7 @@ import os
 from ocirun.engine.host_skeleton import build_skeleton, name_of, skeleton_name, wants_skeleton
 from ocirun.engine.host_trees import HostLayout, host_layout
 from ocirun.errors import OcirunError
-from ocirun.files import Lock, storage_error
+from ocirun.files import Lock, make_directory, storage_error, write_file
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ocirun.engine.context import Engine
 
 REFERENCE = "host"
-# The mark of an image that holds only the changes made in a container of `host`: it runs on top of the machine's files.
+# Tells people that an image holds only the changes made in a container of `host`.
 BASE_LABEL = "ocirun.base"
 # The directory below layers/ of what is not made from an image.
 LAYERS_KEY = "host"
@@ -90,6 +90,24 @@ def remove_unused_skeletons(engine: "Engine") -> int:
         discarded = discard(engine, [f"{directory}/{name}" for name in names])
     discarded.finish()
     return len(names)
+
+
+def mark_as_on_host(engine: "Engine", image_id: str) -> None:
+    """Note that the image `image_id` was committed here from a container that shows the machine's files. Raises StorageError."""
+    make_directory(_marks_directory(engine))
+    write_file(f"{_marks_directory(engine)}/{image_id.partition(':')[2]}", b"", durable=False)
+
+
+def is_on_host(engine: "Engine", image_id: str) -> bool:
+    """Whether containers of the image get the machine's files below its layers.
+
+    Only what was committed here: an image from elsewhere could say anything, and must not see this machine's files for it.
+    """
+    return os.path.exists(f"{_marks_directory(engine)}/{image_id.partition(':')[2]}")
+
+
+def _marks_directory(engine: "Engine") -> str:
+    return f"{engine.root}/on-host"
 
 
 def mount_points_layer(engine: "Engine") -> str:

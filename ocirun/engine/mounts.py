@@ -164,15 +164,17 @@ def runtime_mounts(mounts: "list[MountPoint]") -> "list[RuntimeMount]":
                 tmpfs_mount(":".join((mount["Destination"], ",".join(words))) if words else mount["Destination"])
             )
         else:
-            found.append(
-                bind_mount(
-                    mount["Source"],
-                    mount["Destination"],
-                    read_only=not mount["RW"],
-                    propagation=mount["Propagation"],
-                    recursive="nonrecursive" not in mount["options"],
-                )
+            entry = bind_mount(
+                mount["Source"],
+                mount["Destination"],
+                read_only=not mount["RW"],
+                propagation=mount["Propagation"],
+                recursive="nonrecursive" not in mount["options"],
             )
+            if mount["Type"] == "volume":
+                # It may be filled from the image, and a device node of that is not to be opened (docs/decisions/0009).
+                entry["options"].append("nodev")
+            found.append(entry)
     return found
 
 

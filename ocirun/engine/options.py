@@ -62,12 +62,14 @@ class ContainerOptions:
     `tmpfs` are docker's words "/path[:options]"; `ulimits` docker's "name=soft[:hard]"; `security_opt` docker's words;
     `stop_timeout` is in seconds, None for the image's or 10; `pull` is "missing", "never" or "always"; `platform` is "" or
     "os/arch[/variant]"; `log_options` are the json-file driver's "max-size" and "max-file". `hosts` are "name:address"
-    words (--add-host), `group_add` names or numbers; `shm_size` is in bytes, 0 for docker's 64 MiB.
+    words (--add-host), `group_add` names or numbers; `shm_size` is in bytes, 0 for docker's 64 MiB. `base` is "" or "host":
+    the user's word that an image made on top of `host` elsewhere may see this machine's files.
     """
 
     __slots__ = (
         "annotations",
         "attach",
+        "base",
         "cap_add",
         "cap_drop",
         "command",
@@ -138,6 +140,7 @@ class ContainerOptions:
     log_options: "dict[str, str]"
     platform: str
     pull: str
+    base: str
 
     def __init__(self, image: str, command: "list[str] | None" = None, **values: "Any") -> None:
         """Any attribute may be given by keyword. Raises TypeError for a keyword that is no attribute."""

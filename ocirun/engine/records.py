@@ -12,7 +12,7 @@ The state is asked of the kernel: whether the monitor holds run.lock, and only t
 import json
 import os
 
-from ocirun.engine.run_lock import is_run_lock_held
+from ocirun.engine.run_lock import is_run_lock_held, wait_for_run_lock
 from ocirun.errors import InvalidError, NotFoundError
 from ocirun.files import write_file
 
@@ -93,8 +93,23 @@ def status(container: Container, *, assume_free: bool = False) -> State:
         # Asked again: it may have started between the two looks.
         alive = is_run_lock_held(container.directory)
     if recorded == "running" and not alive:
-        return State("exited", document=_killed(container, document))
+        return State("exited", document=_killed(container, document, locked=assume_free))
     return State(recorded, alive=alive, document=document)
+
+
+def wait_for_monitor(container: Container, state: State) -> None:
+    """Block until the monitor that `state` names has done its work; at once when there is none.
+
+    A lock that is held without it belongs to a command that starts or removes the container, and is not waited for.
+    """
+    try:
+        with open(f"/proc/{state.monitor_pid}/cmdline", "rb") as file:
+            title = file.read()
+    except OSError:
+        return
+    # The monitor shows twelve digits of the id, and nothing once it is on its way out, when it may still hold the lock.
+    if not title or container.id[:12].encode() in title:
+        wait_for_run_lock(container.directory)
 
 
 def read_state(directory: str) -> "dict[str, Any] | None":
@@ -121,9 +136,13 @@ def reserve_state(directory: str) -> None:
     write_file(f"{directory}/state.json", text.ljust(_STATE_BYTES - 1).encode() + b"\n", durable=False)
 
 
-def _killed(container: Container, document: "dict[str, Any]") -> "dict[str, Any]":
+def _killed(container: Container, document: "dict[str, Any]", *, locked: bool) -> "dict[str, Any]":
     """The state of a container whose monitor ended without a word: killed with it, or the machine went down."""
     same_boot = document.get("boot_id") == boot_id()
+    if same_boot:
+        from ocirun.engine.orphans import end_orphan
+
+        end_orphan(container.directory, document, locked=locked)
     return {
         **document,
         "status": "exited",

@@ -2,14 +2,18 @@
 
 import os
 
-from ocirun.engine.records import status
-from ocirun.engine.run_lock import take_run_lock, wait_for_run_lock
+from ocirun.engine.records import status, wait_for_monitor
+from ocirun.engine.run_lock import take_run_lock
 from ocirun.errors import ConflictError, OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.engine.context import Engine
     from ocirun.engine.records import Container
+
+
+# Looks at a container that others start meanwhile; a start takes a few hundred of them.
+_ATTEMPTS = 20_000
 
 
 def remove_container(engine: "Engine", container: "Container", *, force: bool = False, volumes: bool = False) -> None:
@@ -20,26 +24,40 @@ def remove_container(engine: "Engine", container: "Container", *, force: bool = 
     """
     from ocirun.runtime.states import check
 
-    state = status(container)
-    if not force:
-        check("remove", state.status, container.name or container.id)
-    elif state.running:
-        from ocirun.engine.kill import kill_container
-
+    for _ in range(_ATTEMPTS):
+        state = status(container)
+        if not force:
+            check("remove", state.status, container.name or container.id)
+        elif state.running:
+            _kill(engine, container)
+        # A monitor that is ending, or one that removes the container itself, is waited for.
+        wait_for_monitor(container, state)
+        if not os.path.isdir(container.directory):
+            return
         try:
-            kill_container(engine, container, "SIGKILL")
+            lock = take_run_lock(container.directory)
         except ConflictError:
-            # It ended by itself, which is as good.
-            pass
-    # A monitor that is ending, or one that removes the container itself, is waited for.
-    wait_for_run_lock(container.directory)
-    if not os.path.isdir(container.directory):
+            if not force:
+                raise
+            # It is being started: the next look finds it running.
+            os.sched_yield()
+            continue
+        try:
+            remove_locked(engine, container, volumes=volumes)
+        finally:
+            os.close(lock)
         return
-    lock = take_run_lock(container.directory)
+    raise ConflictError(f"container {container.name or container.id} is being started again and again", "try once more")
+
+
+def _kill(engine: "Engine", container: "Container") -> None:
+    from ocirun.engine.kill import kill_container
+
     try:
-        remove_locked(engine, container, volumes=volumes)
-    finally:
-        os.close(lock)
+        kill_container(engine, container, "SIGKILL")
+    except ConflictError:
+        # It ended by itself, which is as good.
+        pass
 
 
 def remove_leftover(engine: "Engine", container: "Container") -> bool:

@@ -2,8 +2,7 @@
 
 import os
 
-from ocirun.engine.records import status
-from ocirun.engine.run_lock import wait_for_run_lock
+from ocirun.engine.records import status, wait_for_monitor
 from ocirun.errors import NotFoundError
 
 TYPE_CHECKING = False
@@ -29,9 +28,8 @@ def stop_container(engine: "Engine", container: "Container", timeout: "int | Non
     state = status(container)
     if state.running:
         _end(state, number, seconds)
-    if state.alive:
-        # The monitor still drains the output, writes the exit status and cleans up.
-        wait_for_run_lock(container.directory)
+    # The monitor still drains the output, writes the exit status and cleans up.
+    wait_for_monitor(container, state)
 
 
 def _end(state: "State", number: int, seconds: int) -> None:

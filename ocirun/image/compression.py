@@ -1,10 +1,10 @@
 """Which compression a file has, by its first bytes, and reading through it."""
 
-from ocirun.errors import InvalidError
+from ocirun.image.decompress import PIECE, decompress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
 
 # As many bytes as `sniff` wants to see.
 SNIFF_LENGTH = 6
@@ -29,43 +29,18 @@ def sniff(start: bytes) -> str:
 class Decompressed:
     """The bytes behind a compressed stream; read() raises InvalidError when the stream is damaged or cut off."""
 
-    __slots__ = ("_file", "_what")
+    __slots__ = ("_pieces", "_rest")
 
     def __init__(self, stream: "BinaryIO", compression: str, what: str) -> None:
-        self._file = _open(stream, compression)
-        self._what = what
+        self._pieces = decompress(iter(lambda: stream.read(PIECE), b""), compression, what)
+        self._rest = b""
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int, /) -> bytes:
         """At most `size` bytes, b"" at the end."""
-        try:
-            data: bytes = self._file.read(size)
-        except InvalidError:
-            raise
-        except Exception as error:
-            # Each decompressor has its own exceptions, some of them OSError without an errno; a real one has an errno.
-            if isinstance(error, OSError) and error.errno:
-                raise
-            raise InvalidError(f"{self._what} is damaged: {error}") from error
+        if not self._rest:
+            self._rest = next(self._pieces, b"")
+        data, self._rest = self._rest[:size], self._rest[size:]
         return data
 
     def close(self) -> None:
-        """Give up the decompressor; the stream below stays open."""
-        self._file.close()
-
-
-def _open(stream: "BinaryIO", compression: str) -> "Any":
-    if compression == "gzip":
-        from isal import igzip
-
-        return igzip.IGzipFile(fileobj=stream, mode="rb")  # type: ignore[no-untyped-call] # a compiled module
-    if compression == "zstd":
-        import pyzstd
-
-        return pyzstd.ZstdFile(stream, "rb")
-    if compression == "bzip2":
-        import bz2
-
-        return bz2.BZ2File(stream)
-    import lzma
-
-    return lzma.LZMAFile(stream)
+        """Nothing is held open; the stream below is its owner's to close."""

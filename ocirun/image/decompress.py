@@ -1,14 +1,14 @@
-"""The bytes behind compressed layers, in pieces of limited size however well they were compressed."""
+"""The bytes behind compressed layers and archives, in pieces of limited size however well they were compressed."""
 
 from ocirun.errors import InvalidError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from typing import Protocol
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Any, Protocol
 
     class Decompressor(Protocol):
-        """What the decompressors of isal and pyzstd have in common."""
+        """What all decompressors have in common."""
 
         @property
         def needs_input(self) -> bool:
@@ -23,32 +23,61 @@ PIECE = 1 << 18
 
 
 def decompress(pieces: "Iterable[bytes]", compression: str, what: str) -> "Iterator[bytes]":
-    """The uncompressed bytes, in pieces of limited size however well they were compressed. Raises InvalidError."""
-    return _gunzip(pieces, what) if compression == "gzip" else _unzstd(pieces, what)
+    """The uncompressed bytes, in pieces of limited size however well they were compressed. Raises InvalidError.
+
+    `compression` is "gzip", "zstd", "bzip2" or "xz".
+    """
+    if compression == "zstd":
+        return _unzstd(pieces, what)
+    begin, failures = _decompressor(compression)
+    return _members(pieces, begin, failures, f"{what} is no sound {compression} file", f"{what} is cut off")
 
 
-def _gunzip(pieces: "Iterable[bytes]", what: str) -> "Iterator[bytes]":
-    """All members of a gzip file (RFC 1952); zeros may follow the last one, as tape blocks leave them."""
-    from isal import igzip_lib
+def _decompressor(compression: str) -> "tuple[Callable[[], Any], tuple[type[Exception], ...]]":
+    """A function that makes a decompressor for one member of a file, and what it raises when the member is damaged."""
+    if compression == "gzip":
+        from isal import igzip_lib
 
-    def begin() -> igzip_lib.IgzipDecompressor:
-        return igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        failures: Any = (igzip_lib.IsalError,)  # isal's stubs take the class for an instance
+        return lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), failures
+    if compression == "bzip2":
+        import bz2
 
+        return bz2.BZ2Decompressor, (OSError, ValueError)
+    import lzma
+
+    return lzma.LZMADecompressor, (lzma.LZMAError,)
+
+
+def _members(
+    pieces: "Iterable[bytes]",
+    begin: "Callable[[], Any]",
+    failures: "tuple[type[Exception], ...]",
+    damaged: str,
+    cut_off: str,
+) -> "Iterator[bytes]":
+    """All members of a file (RFC 1952 for gzip); zeros may follow the last one, as tape blocks leave them."""
     member, begun, members = begin(), False, 0
     for piece in pieces:
         rest = piece
         while rest := rest if begun or not members else rest.lstrip(b"\0"):
             begun = True
-            try:
-                yield from _output(member, rest)
-            except igzip_lib.IsalError as error:  # type: ignore[misc] # isal's stubs take the class for an instance
-                raise InvalidError(f"{what} is no sound gzip file: {error}") from error
+            # Not around the yield: what goes wrong with whoever takes the bytes is not the file's fault.
+            outputs = _output(member, rest)
+            while True:
+                try:
+                    output = next(outputs, b"")
+                except failures as error:
+                    raise InvalidError(f"{damaged}: {error}") from error
+                if not output:
+                    break
+                yield output
             rest = b""
             if member.eof:
                 rest = member.unused_data
                 member, begun, members = begin(), False, members + 1
     if begun or not members:
-        raise InvalidError(f"{what} is cut off")
+        raise InvalidError(cut_off)
 
 
 def _unzstd(pieces: "Iterable[bytes]", what: str) -> "Iterator[bytes]":

@@ -4,14 +4,14 @@ They are made from blobs and can be made again, so a layer that is missing is no
 hidden sibling of its final place (a layer's top directory may belong to a subordinate id, and then only a rename inside
 one directory is allowed), with a lock beside it that tells it from garbage.
 
-Flushing ten thousand files would make a load several times slower, so a new layer has a file beside it that names this
-boot. Should the machine lose its power before the kernel has written the files, the layer is made again after the reboot.
+The extractor flushes the files to disk before the rename, so a layer that is in place is whole after a power cut too
+(docs/decisions/0008-layers-are-flushed-before-they-are-shown.md).
 """
 
 import os
 
 from ocirun.errors import ConflictError, OcirunError
-from ocirun.files import Lock, make_directory, storage_error, write_file
+from ocirun.files import Lock, make_directory, storage_error
 from ocirun.oci.digest import Digest, chain_ids
 
 TYPE_CHECKING = False
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
 
 _HIDDEN = ".x-"
 _LOCK_SUFFIX = ".lock"
-_UNSYNCED_SUFFIX = ".unsynced"
-# The kernel writes dirty pages back after 30 s (vm.dirty_expire_centisecs); ten times that is long enough.
-_WRITTEN_AFTER = 300.0
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class Layers:
@@ -52,8 +48,7 @@ class Layers:
 
     def has(self, chain_id: Digest) -> bool:
         """Whether the layer is unpacked, with all of its files."""
-        path = self.path(chain_id)
-        return os.path.isdir(path) and _survived(path + _UNSYNCED_SUFFIX)
+        return os.path.isdir(self.path(chain_id))
 
     def unpack(
         self,
@@ -131,10 +126,6 @@ class Layers:
         )
 
     def _show(self, place: str, chain_id: Digest) -> None:
-        if not self.has(chain_id):
-            # What a power cut has left, if anything.
-            self.remove(chain_id)
-            write_file(self.path(chain_id) + _UNSYNCED_SUFFIX, _boot_id())
         try:
             os.rename(place, self.path(chain_id))
         except OSError:
@@ -163,9 +154,8 @@ class Layers:
         lock.acquire()
         try:
             os.rename(self.path(chain_id), place)
-            os.unlink(self.path(chain_id) + _UNSYNCED_SUFFIX)
         except FileNotFoundError:
-            # Somebody else removes it too, or it has been on disk for long.
+            # Somebody else removes it too.
             pass
         except OSError as error:
             os.unlink(lock.path)
@@ -204,28 +194,6 @@ class Layers:
                 os.unlink(lock.path)
                 lock.release()
         return count
-
-
-def _boot_id() -> bytes:
-    with open(_BOOT_ID, "rb") as file:
-        return file.read()
-
-
-def _survived(marker: str) -> bool:
-    """Whether the layer beside `marker` was unpacked in this boot, or was on disk before the last one ended."""
-    import time
-
-    try:
-        written = os.stat(marker).st_mtime
-        with open(marker, "rb") as file:
-            if file.read() != _boot_id():
-                return False
-        if time.time() - written > _WRITTEN_AFTER:
-            os.unlink(marker)
-    except OSError:
-        # No marker, or somebody else has just removed it: the layer is old enough.
-        return True
-    return True
 
 
 def _names(directory: str) -> "Iterable[str]":

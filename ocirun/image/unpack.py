@@ -340,7 +340,7 @@ def _explain(error: StepError, what: str) -> OcirunError:
     where = f" ({error.path})" if error.path else ""
     if error.errno == errno.EBADMSG:
         return InvalidError(f"{what} is no sound tar archive{where}")
-    if error.errno in _ARCHIVE_ERRORS:
+    if error.errno in _ARCHIVE_ERRORS or (error.errno == errno.ENOENT and ": " in error.path):
         return InvalidError(f"{what} cannot be unpacked: {os.strerror(error.errno)}{where}")
     if error.errno in _DISK_ERRORS:
         return storage_error(OSError(error.errno, ""), f"unpack {what}{where}")

@@ -25,6 +25,11 @@ DEFAULT = (
 ).split()
 
 
+def default(*, user_namespace: bool) -> "list[str]":
+    """Docker's default set, without CAP_MKNOD where a node would be the machine's device (docs/decisions/0009)."""
+    return [name for name in DEFAULT if user_namespace or name != "CAP_MKNOD"]
+
+
 def mask(names: "Iterable[str] | None") -> int:
     """The bit mask of capability names as an OCI configuration has them. Raises InvalidError for an unknown name."""
     result = 0
@@ -42,8 +47,10 @@ def available(host: "Host", *, user_namespace: bool) -> "list[str]":
     return [name for number, name in enumerate(NAMES) if number <= host.last_capability and bounding >> number & 1]
 
 
-def adjust(add: "Iterable[str]", drop: "Iterable[str]", known: "list[str]") -> "list[str]":
-    """Docker's default set changed by --cap-add and --cap-drop; `known` is what `available` says, and what ALL means.
+def adjust(
+    add: "Iterable[str]", drop: "Iterable[str]", known: "list[str]", *, user_namespace: bool = True
+) -> "list[str]":
+    """The default set changed by --cap-add and --cap-drop; `known` is what `available` says, and what ALL means.
 
     Raises UsageError for a name that is no capability or that cannot be had here.
     """
@@ -53,7 +60,7 @@ def adjust(add: "Iterable[str]", drop: "Iterable[str]", known: "list[str]") -> "
         return [name for name in known if name not in dropped]
     if "ALL" in dropped:
         return list(dict.fromkeys(added))
-    kept = [name for name in DEFAULT if name not in dropped and name in known]
+    kept = [name for name in default(user_namespace=user_namespace) if name not in dropped and name in known]
     return list(dict.fromkeys(kept + added))
 
 

@@ -136,7 +136,7 @@ def make_config(
     require_mapped(maps, user.uid, user.gid)
     security = security or SecurityOptions()
     known = capabilities.available(host, user_namespace=maps.user_namespace)
-    allowed = capabilities.adjust(capability_add, capability_drop, known)
+    allowed = capabilities.adjust(capability_add, capability_drop, known, user_namespace=maps.user_namespace)
     notes = dict(annotations or {})
     if init:
         notes[INIT_ANNOTATION] = "true"

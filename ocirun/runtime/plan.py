@@ -18,7 +18,7 @@ The order of the child's steps, and why:
 from ocirun.errors import InvalidError
 from ocirun.runtime.config_mounts import clean
 from ocirun.runtime.id_maps import maps_of
-from ocirun.runtime.plan_mounts import closing_steps, dev_is_ours, device_steps, mount_steps
+from ocirun.runtime.plan_mounts import NODEV, closing_steps, dev_is_ours, device_steps, mount_steps
 from ocirun.runtime.plan_namespaces import namespace_steps, namespace_types, new_network
 from ocirun.runtime.plan_process import (
     INIT_ANNOTATION,
@@ -168,6 +168,7 @@ def _root_steps(config: "Config", maps: "IdMaps", root: "RootFilesystem") -> "li
         raise InvalidError(f"$.linux.rootfsPropagation: unknown value {propagation!r}")
     # Shared and unbindable are for the root once it is there: before, they would show our mounts to the machine.
     steps = [Step("propagation", PROPAGATIONS[name if name in UNSHARED else ""], "/")]
+    attributes = _overlay_attributes(config)
     for index, overlay in enumerate(root.overlays):
         if overlay.prepare:
             steps += [
@@ -176,12 +177,20 @@ def _root_steps(config: "Config", maps: "IdMaps", root: "RootFilesystem") -> "li
             ]
         target = root.path if index == 0 else overlay.target
         fields = (target, overlay.upper, overlay.work, overlay.options, *overlay.lowers)
-        steps.append(Step("overlay", 0, int(index > 0), *fields))
+        steps.append(Step("overlay", attributes, int(index > 0), *fields))
         if index == 0:
             steps.append(Step("open_root", 0, root.path))
     if not root.overlays:
         steps.append(Step("open_root", 1, root.path))
     return steps
+
+
+def _overlay_attributes(config: "Config") -> int:
+    # Device nodes that come with an image are dead (decisions/0009); who may make nodes of his own may use these too. In a
+    # user namespace the kernel keeps all of them closed.
+    process = config.get("process")
+    sets = process.get("capabilities") if process else None
+    return 0 if sets and "CAP_MKNOD" in (sets.get("bounding") or ()) else NODEV
 
 
 def _leaving_steps(config: "Config", parts: "list[str]") -> "list[Step]":

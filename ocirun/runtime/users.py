@@ -93,15 +93,20 @@ def _number(text: str) -> "int | None":
     return number
 
 
+def _is_id(text: str) -> bool:
+    # Ten digits, because int() refuses thousands of them, and a larger id than the kernel's would mean "leave it as it is".
+    return text.isascii() and text.isdecimal() and len(text) <= 10 and int(text) <= MAXIMUM_ID
+
+
 def _users(text: str) -> "Iterator[tuple[str, int, int, str]]":
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) >= 4 and fields[2].isdecimal() and fields[3].isdecimal():
+        if len(fields) >= 4 and _is_id(fields[2]) and _is_id(fields[3]):
             yield fields[0], int(fields[2]), int(fields[3]), fields[5] if len(fields) > 5 else ""
 
 
 def _groups(text: str) -> "Iterator[tuple[str, int, list[str]]]":
     for line in text.splitlines():
         fields = line.strip().split(":")
-        if len(fields) >= 3 and fields[2].isdecimal():
+        if len(fields) >= 3 and _is_id(fields[2]):
             yield fields[0], int(fields[2]), fields[3].split(",") if len(fields) > 3 else []

@@ -41,7 +41,9 @@ for path in sys.argv[1:] or {paths!r}:
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("place", ["/root-fs-node", "/dev/node", "/dev/shm/node", "/tmp/node", "/volume/node", "/bind/node"])
+@pytest.mark.parametrize(
+    "place", ["/root-fs-node", "/dev/node", "/dev/shm/node", "/tmp/node", "/volume/node", "/bind/node"]
+)
 def test_a_disk_of_the_machine_cannot_be_opened(
     attacker: Callable[..., Result], place: str, tmp_path: Path, name: str
 ) -> None:
@@ -65,7 +67,9 @@ def test_a_device_in_a_layer_is_dead(ocirun: Ocirun, load_members: Callable[...,
 
 
 def test_devices_that_programs_need_work(ocirun: Ocirun) -> None:
-    script = "echo x >/dev/null && head -c 1 /dev/zero >/dev/full; head -c 4 /dev/urandom | wc -c; mkfifo /f && ls -l /f"
+    script = (
+        "echo x >/dev/null && head -c 1 /dev/zero >/dev/full; head -c 4 /dev/urandom | wc -c; mkfifo /f && ls -l /f"
+    )
     assert "4" in ocirun("run", "--rm", BUSYBOX, "sh", "-c", script).stdout
 
 

@@ -1,4 +1,4 @@
-"""machine.py [--modes ranges,single,root] [--sanitize] [pytest's arguments]: runs tests/system once in each id mode.
+"""machine.py [--modes ranges,single,root] [--jobs N] [--sanitize] [pytest's arguments]: runs the system and security tests once in each id mode.
 
 As root, each run gets a machine of its own kind, in a private mount namespace that ends with it: pure cgroup2 on
 /sys/fs/cgroup, /dev/net/tun open to users, and for the modes `ranges` and `single` an ordinary user, who has
@@ -10,7 +10,6 @@ machine offers. The summary counts by mode; the last line counts all.
 
 import argparse
 import compileall
-import contextlib
 import ctypes
 import os
 import pwd
@@ -19,7 +18,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -159,27 +159,38 @@ def enter(mode: str, scratch: str) -> dict[str, str]:
     return environment
 
 
-@contextlib.contextmanager
-def run_inside(mode: str, command: list[str], scratch: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Start `command` in the machine of `mode`, its output on a pipe."""
+def start_mode(mode: str, arguments: list[str], scratch: str) -> "subprocess.Popen[bytes]":
+    """Start pytest in the machine of `mode`, its output on a pipe."""
+    places = [] if any(word.startswith("tests/") for word in arguments) else ["tests/system", "tests/security"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *places, *arguments]
     again = [sys.executable, str(Path(__file__).resolve()), "--scratch", scratch, "--enter", mode, *command]
-    with subprocess.Popen(again, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
-        yield process
+    return subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
 
 
-def run_mode(mode: str, arguments: list[str]) -> tuple[int, dict[str, int]]:
-    """Run the system tests in one mode, printing as they go. Returns the status and pytest's counts by outcome."""
-    print(f"\n===== system tests, id mode {mode} =====", flush=True)
+def run_mode(mode: str, arguments: list[str], *, live: bool) -> tuple[int, dict[str, int]]:
+    """Run the system tests in one mode and print what they print: as it comes, or at the end in one piece.
+
+    Returns the status and pytest's counts by outcome.
+    """
+    start = time.monotonic()
     last = ""
-    with tempfile.TemporaryDirectory(prefix="ocirun-machine-") as scratch:
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/system", "tests/security", *arguments]
-        with run_inside(mode, command, scratch) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                sys.stdout.buffer.write(line)
+    seen = [f"\n===== system tests, id mode {mode} =====\n".encode()]
+    with (
+        tempfile.TemporaryDirectory(prefix="ocirun-machine-") as scratch,
+        start_mode(mode, arguments, scratch) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            seen.append(line)
+            if live:
+                sys.stdout.buffer.write(b"".join(seen))
                 sys.stdout.buffer.flush()
-                if re.search(rb"\d+ (passed|failed|skipped|error|deselected).* in [\d.]+s", line):
-                    last = line.decode(errors="replace")
+                seen = []
+            if re.search(rb"\d+ (passed|failed|skipped|error|deselected).* in [\d.]+s", line):
+                last = line.decode(errors="replace")
+    seen.append(f"id mode {mode}: {time.monotonic() - start:.0f} s\n".encode())
+    sys.stdout.buffer.write(b"".join(seen))
+    sys.stdout.buffer.flush()
     found = re.findall(r"(\d+) (passed|failed|skipped|error)", last)
     return process.returncode, {outcome: int(count) for count, outcome in found}
 
@@ -194,15 +205,19 @@ def possible_modes() -> list[str]:
     return ["ranges", "single"] if has_ranges and shutil.which("newuidmap") else ["single"]
 
 
-def run_all(modes: list[str], arguments: list[str]) -> int:
-    """Run every mode, print the counts by mode and the sum; the exit status."""
+def run_all(modes: list[str], arguments: list[str], jobs: int) -> int:
+    """Run every mode, `jobs` of them at a time, print the counts by mode and the sum; the exit status."""
     totals: dict[str, int] = {}
     rows = []
     failed = False
     # The user of the tests cannot write beside the modules; without this each start would compile them again.
     compileall.compile_dir(TOP / "ocirun", quiet=1)
-    for mode in modes:
-        status, counts = run_mode(mode, arguments)
+    if os.geteuid() == 0:
+        make_user()
+    live = jobs == 1 or len(modes) == 1
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        results = list(pool.map(lambda mode: run_mode(mode, arguments, live=live), modes))
+    for mode, (status, counts) in zip(modes, results, strict=True):
         failed = failed or status != 0 or not counts
         rows.append(
             f"{mode:8}"
@@ -241,6 +256,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modes", help="comma-separated (default: all that this user can have)")
     parser.add_argument("--sanitize", action="store_true", help="with the C core under ASan and UBSan")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="modes at a time; with more than one each prints at its end"
+    )
     parser.add_argument("--scratch", help=argparse.SUPPRESS)
     parser.add_argument("--enter", nargs=argparse.REMAINDER, help="run one command: --enter MODE COMMAND...")
     known, rest = parser.parse_known_args()
@@ -250,8 +268,8 @@ def main() -> int:
         os.execvpe(known.enter[1], known.enter[1:], environment)
     modes = known.modes.split(",") if known.modes else possible_modes()
     if known.sanitize:
-        return sanitized([f"--modes={','.join(modes)}", *rest])
-    return run_all(modes, rest)
+        return sanitized([f"--modes={','.join(modes)}", f"--jobs={known.jobs}", *rest])
+    return run_all(modes, rest, known.jobs)
 
 
 if __name__ == "__main__":

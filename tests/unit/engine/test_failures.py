@@ -62,6 +62,12 @@ def test_file_system() -> None:
     )
 
 
+def test_long_paths_are_shortened() -> None:
+    error = failure(Step("list_changes", 5, 0), errno.ENAMETOOLONG, "d/" * 2000)
+    assert len(str(error)) < 320
+    assert str(error).endswith("d/): File name too long")
+
+
 def test_outside_of_the_plan() -> None:
     error = step_failure(Plan([]), -1, errno.ENOMEM, "plan")
     assert isinstance(error, StepError)

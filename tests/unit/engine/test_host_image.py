@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ocirun.engine.base import _parts_of_layers
 from ocirun.engine.context import Engine
-from ocirun.engine.host_image import prepare_host_image
+from ocirun.engine.host_image import is_on_host, mark_as_on_host, prepare_host_image
 from ocirun.engine.host_skeleton import SYSTEM_TREES, build_skeleton, skeleton_name, wants_skeleton
 from ocirun.engine.host_trees import host_layout, parse_mount_table
 from ocirun.engine.options import ContainerOptions
@@ -108,3 +109,34 @@ def test_prepared_once(tmp_path: Path) -> None:
     assert "mount an overlay on /usr" in plan
     assert os.listdir(engine.containers_directory) == []
     assert os.listdir(engine.names_directory) == []
+
+
+def test_only_what_was_committed_here_stands_on_the_machine(tmp_path: Path) -> None:
+    engine = Engine(Settings(str(tmp_path / "root"), str(tmp_path / "run")))
+    engine.prepare()
+    assert not is_on_host(engine, "sha256:ab")
+    mark_as_on_host(engine, "sha256:ab")
+    mark_as_on_host(engine, "sha256:ab")
+    assert is_on_host(engine, "sha256:ab")
+    assert not is_on_host(engine, "sha256:cd")
+
+
+def test_layers_cannot_lead_a_tree_elsewhere(tmp_path: Path) -> None:
+    for name in ("plain/var/lib", "other"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("linked", "linked-above"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "linked" / "var").mkdir()
+    (tmp_path / "linked" / "var" / "lib").symlink_to(tmp_path / "other")
+    (tmp_path / "linked-above" / "var").symlink_to(tmp_path / "plain" / "var")
+    layers = [str(tmp_path / name) for name in ("plain", "linked", "linked-above", "other", "missing")]
+    assert _parts_of_layers(layers, "/var/lib") == [str(tmp_path / "plain" / "var" / "lib")]
+
+
+def test_fingerprint_follows_the_tree(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    name = skeleton_name(str(tree), owned=False)
+    assert skeleton_name(str(tree), owned=False) == name
+    (tree / "a" / "b").mkdir()
+    assert skeleton_name(str(tree), owned=False) != name

@@ -34,7 +34,7 @@ def test_there_and_back(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(PACKED))
 def test_cut_off(name: str) -> None:
     stream = Decompressed(io.BytesIO(PACKED[name][:-20]), name, "the archive")
-    with pytest.raises(InvalidError, match="the archive is damaged"):
+    with pytest.raises(InvalidError, match=r"the archive is (cut off|no sound)"):
         list(iter(lambda: stream.read(1 << 20), b""))
 
 

@@ -48,7 +48,7 @@ def test_somebody_else_is_faster(tmp_path: Path) -> None:
 
     layers = Layers(str(directory), slow, shutil.rmtree)
     layers.unpack(stream(), None, media_type=TAR, below=[])
-    assert sorted(os.listdir(directory)) == [final.name, f"{final.name}.unsynced"]
+    assert os.listdir(directory) == [final.name]
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
@@ -92,24 +92,3 @@ def test_ensure_layers_unpacks_what_is_missing(tmp_path: Path) -> None:
     blob.write_bytes(blob.read_bytes()[:-1] + b"\1")
     with pytest.raises(DigestMismatchError):
         ensure_layers(machine.store, image, machine.layers)
-
-
-def test_a_layer_of_an_earlier_boot_that_may_not_be_on_disk_is_made_again(tmp_path: Path) -> None:
-    layers = Layers(str(tmp_path / "layers"), extract, shutil.rmtree)
-    unpacked = layers.unpack(stream(), None, media_type=TAR, below=[])
-    chain = chain_ids([unpacked.diff_id])[0]
-    marker = Path(layers.path(chain) + ".unsynced")
-    assert layers.has(chain)
-    assert marker.exists()
-    (Path(layers.path(chain)) / "a").unlink()
-    marker.write_text("another boot")
-    assert not layers.has(chain)
-    layers.unpack(stream(), None, media_type=TAR, below=[])
-    assert layers.has(chain)
-    assert (Path(layers.path(chain)) / "a").read_text() == "1"
-    os.utime(marker, (0, 0))
-    assert layers.has(chain)
-    assert not marker.exists()
-    assert layers.has(chain)
-    layers.remove(chain)
-    assert os.listdir(layers.directory) == []
