@@ -25,15 +25,16 @@ int64_t monotonic_milliseconds(void) {
   return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Where the linker has put the head of this program. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
+/* Where the linker has put the head of this program, and the segments' table behind it: hence an array of unknown length. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
 void monitor_shed_code(void) {
-  const char *head = (const char *)&__ehdr_start;
-  const ElfW(Phdr) *segments = (const ElfW(Phdr) *)(const void *)(head + __ehdr_start.e_phoff);
+  const char *head = __ehdr_start;
+  const ElfW(Ehdr) *header = (const void *)head;
+  const ElfW(Phdr) *segments = (const void *)(head + header->e_phoff);
   uintptr_t bias = UINTPTR_MAX;
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-  for (unsigned index = 0; index < __ehdr_start.e_phnum; index++) {
+  for (unsigned index = 0; index < header->e_phnum; index++) {
     const ElfW(Phdr) *segment = &segments[index];
     if (segment->p_type != PT_LOAD)
       continue;

@@ -110,10 +110,7 @@ def _look_up(directories: "list[int]", name: str, *, last: bool) -> "int | str |
         elif kind == stat.S_IFLNK:
             return os.readlink(name, dir_fd=directory)
         elif kind == stat.S_IFREG and last:
-            try:
-                return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-            except OSError:
-                return None
+            return _open_regular(name, directory)
         else:
             return None
     return found or None
@@ -124,6 +121,19 @@ def _open_directory(name: str, directory: "int | None") -> "int | None":
         return os.open(name, DIRECTORY, dir_fd=directory)
     except OSError:
         return None
+
+
+def _open_regular(name: str, directory: int) -> "int | None":
+    """The file, None when it is no regular one by now: the container can put a fifo or a device in its place meanwhile."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        number = os.open(name, flags, dir_fd=directory)
+    except OSError:
+        return None
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return number
+    os.close(number)
+    return None
 
 
 def _is_opaque(number: int) -> bool:

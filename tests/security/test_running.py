@@ -70,7 +70,7 @@ def test_who_joins_cannot_be_looked_into(ocirun: Ocirun, spy: str) -> None:
     for _ in range(40):
         ocirun("exec", spy, "true", status=None)  # who is traced has its end seen by the tracer first
         ocirun("exec", "-t", spy, "/bin/true", status=None)
-    ocirun("exec", spy, "touch", "/tmp/stop")
+    ocirun("exec", spy, "touch", "/tmp/stop", status=None)
     lines = ocirun("logs", spy).lines[1:]
     helper = [line for line in lines if "memfd" in line or line.endswith("True") or "ocirun" in line]
     assert helper == []
@@ -90,7 +90,7 @@ def test_exec_from_a_script_whose_interpreter_is_the_helper(ocirun: Ocirun, name
     for word in ("evil", "/bin/evil2", "/proc/self/exe", "/proc/self/fd/3", "/proc/self/fd/4", "/proc/self/fd/6"):
         result = ocirun("exec", name, word, "task", status=None)
         assert result.status != 0
-        assert "busybox" not in result.stdout.lower() or word.startswith("/proc/self/exe") is False or True
+        assert result.stdout == ""
     # The next command starts from a whole helper.
     assert ocirun("exec", name, "echo", "whole").stdout == "whole\n"
 

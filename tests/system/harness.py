@@ -23,13 +23,16 @@ import termios
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 MODE = os.environ.get("OCIRUN_TEST_MODE") or (
     "root" if os.geteuid() == 0 else "ranges" if shutil.which("newuidmap") else "single"
 )
 COMMAND = os.environ.get("OCIRUN_TEST_COMMAND", "").split() or [sys.executable, "-m", "ocirun"]
 SECONDS = 60.0
+# A helper with sanitizers keeps its standard error to the end, for their reports: a pipe would never come to its end.
+SANITIZED = bool(os.environ.get("OCIRUN_TEST_SANITIZE"))
+REPORTS = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
 BUSYBOX = "busybox:latest"
 
 PASSWD = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n"
@@ -75,7 +78,7 @@ class Result:
 
 def check_no_traceback(result: Result) -> None:
     """No user ever sees a traceback, or the report of a sanitizer."""
-    for word in ("Traceback (most recent call last)", "this is a bug of ocirun", "AddressSanitizer", "runtime error:"):
+    for word in ("Traceback (most recent call last)", "this is a bug of ocirun", *REPORTS):
         assert word not in result.stderr, repr(result)
 
 
@@ -86,6 +89,7 @@ class Ocirun:
         self.directory = directory
         self.root = directory / "root"
         self.runroot = directory / "run"
+        self.kept_errors: list[str] = []
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in {"HOME", "XDG_DATA_HOME"}},
             "OCIRUN_ROOT": str(self.root),
@@ -98,6 +102,8 @@ class Ocirun:
     ) -> "subprocess.Popen[bytes]":
         """Start a command whose output is on pipes."""
         environment = {**self.environment, **options.pop("env", {})}
+        if SANITIZED and "stderr" not in options:
+            options["stderr"] = self.errors_file()
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
         return subprocess.Popen([*COMMAND, *arguments], stdin=stdin, env=environment, **options)
 
@@ -111,20 +117,38 @@ class Ocirun:
     ) -> Result:
         """Run a command to its end and assert its exit status (None: any)."""
         data = input.encode() if isinstance(input, str) else input
-        process = self.start(*arguments, stdin=subprocess.DEVNULL if data is None else subprocess.PIPE, **options)
-        try:
-            output, errors = process.communicate(data, timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, errors = process.communicate()
-            raise AssertionError(
-                f"after {timeout} s: {Result(arguments, -1, output or b'', errors or b'')!r}"
-            ) from None
-        result = Result(arguments, process.returncode, output or b"", errors or b"")
+        with self.errors_file() as errors:
+            options = {"stderr": errors, **options}
+            process = self.start(*arguments, stdin=subprocess.DEVNULL if data is None else subprocess.PIPE, **options)
+            try:
+                output, _ = process.communicate(data, timeout)
+            except subprocess.TimeoutExpired as late:
+                process.kill()
+                process.wait()
+                text = Path(errors.name).read_bytes()
+                raise AssertionError(
+                    f"after {timeout} s: {Result(arguments, -1, late.output or b'', text)!r}"
+                ) from None
+            result = Result(arguments, process.returncode, output or b"", Path(errors.name).read_bytes())
         check_no_traceback(result)
         if status is not None:
             assert result.status == status, repr(result)
         return result
+
+    def errors_file(self) -> "IO[bytes]":
+        """A file for standard error. A monitor with sanitizers may write its report long after the command has ended."""
+        file = tempfile.NamedTemporaryFile(prefix="ocirun-stderr-", delete=not SANITIZED)  # noqa: SIM115  closed by who asked
+        if SANITIZED:
+            self.kept_errors.append(file.name)
+        return file
+
+    def late_reports(self) -> list[str]:
+        """What sanitizers have reported since the last call."""
+        texts = [Path(name).read_text(errors="replace") for name in self.kept_errors]
+        for name in self.kept_errors:
+            os.unlink(name)
+        self.kept_errors.clear()
+        return [text for text in texts if any(word in text for word in REPORTS)]
 
     def terminal(self, *arguments: str, rows: int = 24, columns: int = 80) -> "Terminal":
         """Start a command on a terminal of its own."""
@@ -267,6 +291,7 @@ def leftovers(ocirun: Ocirun) -> dict[str, list[str]]:
         "staging": entries(ocirun.root / "tmp"),
         "runroot": entries(ocirun.runroot),
         "locks": locks_held(ocirun.root),
+        "reports": ocirun.late_reports(),
     }
     try:
         # A monitor ends right after its last message; give the kernel the time to take it away.
