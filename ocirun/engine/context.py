@@ -145,7 +145,10 @@ class Engine:
         if not os.path.isdir(f"{root}/images"):
             from ocirun.image.layout import make_layout
 
-            for name in ("", "/layers", "/containers", "/names", "/volumes", "/locks", "/tmp"):
+            # Before anything is put into it: it may be a link, or another user's.
+            make_directory(root)
+            check_owned(root)
+            for name in ("/layers", "/containers", "/names", "/volumes", "/locks", "/tmp"):
                 make_directory(root + name)
             make_layout(f"{root}/images", f"{root}/tmp")
         check_owned(root)
@@ -160,9 +163,12 @@ class Engine:
 def check_owned(path: str) -> None:
     """Raise HostError unless `path` is a directory of this user that others may not write to or enter.
 
-    Below /tmp somebody else could have made it first (CVE-2021-41091 is what an open one costs).
+    Below /tmp somebody else could have made it first (CVE-2021-41091 is what an open one costs). A symlink that is the
+    user's own is followed: people move a store to a larger disk with one.
     """
     status = os.lstat(path)
+    if status.st_uid == os.geteuid() and (status.st_mode & 0o170000) == 0o120000:
+        status = os.stat(path)
     if status.st_uid != os.geteuid() or (status.st_mode & 0o170000) != 0o040000:
         raise HostError(f"{path} is not a directory of yours", "choose other places with --root and --runroot")
     if status.st_mode & 0o077:

@@ -43,7 +43,8 @@ def make_layout(directory: str, temporary: str) -> None:
     with Staging(temporary) as staging:
         place = f"{staging.path}/layout"
         try:
-            os.makedirs(f"{place}/blobs/sha256", 0o700)
+            for path in (place, f"{place}/blobs", f"{place}/blobs/sha256"):
+                os.mkdir(path, 0o700)
             write_file(f"{place}/{LAYOUT_NAME}", LAYOUT_FILE)
             write_file(f"{place}/{INDEX_NAME}", index_bytes([]))
             os.rename(place, directory)

@@ -55,7 +55,7 @@ def bench_load(work: Path, rounds: int) -> Table:
 
     table = Table(f"Load plus first run: {description}", "s", "at least 3 times as fast as podman")
     measured = interleaved(
-        {engine.name: candidate(engine) for engine in engines}, rounds, after=[engine.empty for engine in engines]
+        {engine.name: candidate(engine) for engine in engines}, rounds, after=[engine.new_store for engine in engines]
     )
     table.add_all(measured)
     for engine in engines:

@@ -35,8 +35,9 @@ class Engine:
     monitor = ""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.base = directory
+        self.number = 0
+        self.new_store()
         self.environment = dict(os.environ)
 
     def command(self, *words: str) -> list[str]:
@@ -94,14 +95,19 @@ class Engine:
         self.call("rm", "-f", identifier)
         return float(value)
 
-    def empty(self) -> None:
-        """Forget everything in the store."""
-        remove(self.directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
+    def new_store(self) -> None:
+        """Go on in an empty store.
+
+        The one before is removed at the very end: ext4 does not reuse an inode for some seconds after its file was deleted, and looks at
+        all of those for each new file, so whoever creates files right after a removal pays for it.
+        """
+        self.number += 1
+        self.directory = self.base / str(self.number)
+        self.directory.mkdir(parents=True)
 
     def close(self) -> None:
-        """Remove the store."""
-        remove(self.directory)
+        """Remove all stores."""
+        remove(self.base)
 
 
 class Ocirun(Engine):

@@ -10,8 +10,8 @@ from tests.system.harness import BUSYBOX, Ocirun, entries
 
 @pytest.mark.parametrize("place", ["root", "runroot"])
 @pytest.mark.parametrize("trick", ["link", "dangling", "file", "open"])
-def test_a_place_that_somebody_else_prepared(empty: Ocirun, tmp_path: Path, place: str, trick: str) -> None:
-    """A link is not followed, and an own directory that others may enter is closed (CVE-2021-41091)."""
+def test_a_place_that_was_there_before(empty: Ocirun, tmp_path: Path, place: str, trick: str) -> None:
+    """An own directory that others may enter is closed (CVE-2021-41091), behind an own link too; nothing else is taken."""
     path = empty.root if place == "root" else empty.runroot
     target = tmp_path / "elsewhere"
     path.parent.mkdir(exist_ok=True)
@@ -26,13 +26,32 @@ def test_a_place_that_somebody_else_prepared(empty: Ocirun, tmp_path: Path, plac
         path.mkdir()
         path.chmod(0o777)
     result = empty("run", "--rm", "host", "true", status=None)
-    if trick == "open":
+    if trick in {"open", "link"}:
         assert result.status == 0, result
         assert path.stat().st_mode & 0o077 == 0
+        if trick == "link":
+            path.unlink()
+            target.rename(path)  # where the fixture looks for what is left
         return
     assert result.status != 0, result
     result.error_line()
     assert not target.exists() or entries(target) == []
+    path.unlink()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("place", ["root", "runroot"])
+def test_a_link_of_another_user_is_not_followed(empty: Ocirun, tmp_path: Path, place: str) -> None:
+    path = empty.root if place == "root" else empty.runroot
+    path.parent.mkdir(exist_ok=True)
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    path.symlink_to(target)
+    os.lchown(path, 4242, 4242)
+    result = empty("run", "--rm", "host", "true", status=None)
+    assert result.status != 0
+    result.error_line()
+    assert entries(target) == []
     path.unlink()
 
 
@@ -49,18 +68,16 @@ def test_a_directory_of_another_user_is_refused(empty: Ocirun, place: str) -> No
 
 
 def test_without_xdg_runtime_dir_tmp_is_no_trap(fresh: Ocirun) -> None:
-    """The fallback is a name in /tmp that everybody can foretell."""
+    """The fallback is a name in /tmp that everybody can foretell; what is there and no own directory is not used."""
     fallback = Path(f"/tmp/ocirun-{os.geteuid()}")
     if os.path.lexists(fallback) or os.geteuid() == 0:
         pytest.skip("root has /run, and what is in use is left alone")
-    elsewhere = fresh.directory / "elsewhere"
-    elsewhere.mkdir()
-    fallback.symlink_to(elsewhere)
+    fallback.symlink_to("/var")
     environment = {"OCIRUN_RUNROOT": "", "XDG_RUNTIME_DIR": ""}
     try:
         result = fresh("run", "--rm", BUSYBOX, "true", status=None, env=environment)
         assert result.status != 0, result
-        assert entries(elsewhere) == []
+        result.error_line()
     finally:
         fallback.unlink()
 

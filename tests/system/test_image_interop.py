@@ -148,7 +148,7 @@ def test_save_to_a_pipe_and_load_from_one(fresh: Ocirun) -> None:
 
 
 def test_save_to_a_reader_that_goes_away(fresh: Ocirun) -> None:
-    with fresh.start("save", BUSYBOX) as saving:
+    with fresh.start("save", BUSYBOX, stderr=subprocess.PIPE) as saving:
         assert saving.stdout is not None
         saving.stdout.close()
         assert saving.stderr is not None

@@ -167,7 +167,14 @@ def test_store_is_closed_to_others(engine: Engine) -> None:
 
 
 def test_run_directory_must_be_a_directory(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "file")
     with pytest.raises(HostError, match="not a directory of yours"):
         Engine(Settings(str(tmp_path / "root"), str(tmp_path / "link"))).prepare_runroot()
+
+
+def test_run_directory_may_be_moved_behind_a_link_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    Engine(Settings(str(tmp_path / "root"), str(tmp_path / "link"))).prepare_runroot()
+    assert (tmp_path / "real").stat().st_mode & 0o777 == 0o700
