@@ -10,7 +10,7 @@ from ocirun.engine.context import Engine
 from ocirun.engine.records import NEVER, boot_id, find_container, format_time, list_containers, load_container, status
 from ocirun.engine.run_lock import is_run_lock_held, take_run_lock, wait_for_run_lock
 from ocirun.engine.settings import Settings, default_settings
-from ocirun.errors import ConflictError, HostError, InvalidError, NotFoundError
+from ocirun.errors import ConflictError, InvalidError, NotFoundError, StorageError
 
 FIRST = "ab" * 32
 SECOND = "ac" * 32
@@ -169,7 +169,7 @@ def test_store_is_closed_to_others(engine: Engine) -> None:
 def test_run_directory_must_be_a_directory(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "file")
-    with pytest.raises(HostError, match="not a directory of yours"):
+    with pytest.raises(StorageError, match="File exists"):
         Engine(Settings(str(tmp_path / "root"), str(tmp_path / "link"))).prepare_runroot()
 
 
