@@ -75,8 +75,8 @@ wheel: $(VENV)/.ready-dev ## an abi3 manylinux wheel in dist/
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-build-isolation --no-deps -w build/wheel .
 	$(BIN)/python tools/tag_wheel.py build/wheel/*.whl dist
 
-fuzz: $(VENV)/.ready-dev ## the parsers of untrusted bytes, FUZZ_SECONDS each (60)
-	$(BIN)/python tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60)
+fuzz: $(VENV)/.ready-dev ## the parsers of untrusted bytes, FUZZ_SECONDS each (60), or only FUZZ_TARGETS (plan tar untar)
+	$(BIN)/python tests/fuzz/run.py --seconds $(or $(FUZZ_SECONDS),60) $(FUZZ_TARGETS)
 
 sanitize: $(VENV)/.ready-dev ## the system tests with the C core under ASan and UBSan
 	$(BIN)/python tests/system/machine.py --sanitize $(SANITIZE)
