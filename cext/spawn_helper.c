@@ -28,7 +28,7 @@
 #endif
 
 enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
-enum { MAX_DESCRIPTORS = 32, ABOVE_ALL_OF_THESE = 64, STACK_BYTES = 16384 };
+enum { MAX_DESCRIPTORS = 32, ABOVE_ALL_OF_THESE = 64, STACK_BYTES = 16384, SEAL_ATTEMPTS = 40 };
 
 /* The monitor writes the container's name over its arguments, and has only the room that is there from the start. */
 #define ROOM_FOR_NAME "                                                                "
@@ -45,15 +45,24 @@ struct start {
   _Alignas(16) char stacks[2][STACK_BYTES];
 };
 
-static int seal(int descriptor) {
-  return fcntl(descriptor, F_ADD_SEALS, SEALS);
+/* EBUSY says that the kernel itself still holds some of the pages (the batches of another CPU, on a busy machine). Each call
+ * waits for them, up to 150 ms; it is not a state that stays. */
+static int add_seals(int descriptor, int seals) {
+  int result = -1;
+
+  for (int attempt = 0; attempt < SEAL_ATTEMPTS; attempt++) {
+    result = fcntl(descriptor, F_ADD_SEALS, seals);
+    if (result == 0 || errno != EBUSY)
+      break;
+  }
+  return result;
 }
 
 /* The mode too, where the kernel can (6.3): a container reaches its helper as /proc/self/exe, and could make it no program any more. */
 static int seal_with_mode(int descriptor) {
-  int result = fcntl(descriptor, F_ADD_SEALS, SEALS | F_SEAL_EXEC);
+  int result = add_seals(descriptor, SEALS | F_SEAL_EXEC);
 
-  return result < 0 && errno == EINVAL ? seal(descriptor) : result;
+  return result < 0 && errno == EINVAL ? add_seals(descriptor, SEALS) : result;
 }
 
 static int write_all(int descriptor, const char *bytes, size_t length) {
@@ -73,7 +82,7 @@ static int write_all(int descriptor, const char *bytes, size_t length) {
 int seal_memory(const char *name, const void *bytes, size_t length) {
   auto_close int memory = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-  if (memory < 0 || write_all(memory, bytes, length) < 0 || seal(memory) < 0)
+  if (memory < 0 || write_all(memory, bytes, length) < 0 || add_seals(memory, SEALS) < 0)
     return -1;
   return take_descriptor(&memory);
 }

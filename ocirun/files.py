@@ -64,10 +64,21 @@ def write_file(path: str, data: bytes, mode: int = 0o644, *, durable: bool = Tru
         raise storage_error(error, f"write {path}") from error
 
 
+def json_bytes(value: object) -> bytes:
+    """`value` as compact JSON in UTF-8, the same bytes each time.
+
+    A path or an argument that is no UTF-8 has surrogates in it: their escapes are JSON too. We read them back as they were,
+    programs in Go read U+FFFD.
+    """
+    try:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def write_json(path: str, value: object, mode: int = 0o644, *, durable: bool = True) -> None:
-    """Put `value` as compact JSON at `path`, as write_file does. Raises StorageError."""
-    data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    write_file(path, data, mode, durable=durable)
+    """Put `value` at `path` as json_bytes has it, as write_file does. Raises StorageError."""
+    write_file(path, json_bytes(value), mode, durable=durable)
 
 
 def make_directory(path: str, mode: int = 0o700) -> None:

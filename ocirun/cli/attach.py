@@ -1,5 +1,6 @@
 """`ocirun attach`: connect this terminal to a running container."""
 
+from ocirun.cli.detach_option import DETACH_KEYS
 from ocirun.cli.options import Option, Verb
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ VERB = Verb(
     maximum=1,
     aliases=("container attach", "attach"),
     options=(
-        Option("detach-keys", "string", "Keys that leave the container running (default ctrl-p,ctrl-q)"),
+        DETACH_KEYS,
         Option("no-stdin", "bool", "Do not connect standard input"),
         Option("sig-proxy", "bool", "Pass signals on to the container", default=True),
     ),

@@ -1,5 +1,6 @@
 """`ocirun exec`: run one more command in a running container."""
 
+from ocirun.cli.detach_option import DETACH_KEYS
 from ocirun.cli.options import Option, Verb
 
 TYPE_CHECKING = False
@@ -22,7 +23,7 @@ VERB = Verb(
     statuses=(126, 127),
     options=(
         Option("detach", "bool", "Leave the command running in the background", short="d"),
-        Option("detach-keys", "string", "Keys that leave the command running (default ctrl-p,ctrl-q)"),
+        DETACH_KEYS,
         Option("env", "list", "Set an environment variable, or pass on one of ours", short="e", check=_environment),
         Option("env-file", "list", "Read environment variables from a file"),
         Option("interactive", "bool", "Keep standard input open", short="i"),
@@ -41,6 +42,7 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     from ocirun.engine.exec import exec_container
     from ocirun.engine.options import ExecOptions
     from ocirun.engine.records import find_container
+    from ocirun.errors import CommandNotExecutableError, InvalidError, NotFoundError, StepError
 
     container = find_container(engine, arguments[0])
     detach, tty = flags.boolean("detach"), flags.boolean("tty")
@@ -58,7 +60,14 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     if not detach:
         check_terminal(stdin=interactive, tty=tty)
     rows, columns = window_size() if tty and not detach else (0, 0)
-    session = exec_container(engine, container, options, rows=rows, columns=columns)
+    try:
+        session = exec_container(engine, container, options, rows=rows, columns=columns)
+    except (InvalidError, NotFoundError) as error:
+        # A wrong directory or user: docker's runtime says that the command cannot be executed.
+        raise CommandNotExecutableError(error.what, error.hint) from error
+    except StepError as error:
+        error.exit_code = max(error.exit_code, CommandNotExecutableError.exit_code)
+        raise
     try:
         if detach:
             return 0

@@ -9,17 +9,6 @@ if TYPE_CHECKING:
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
 _SUFFIXES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-# Go's units of time in nanoseconds; both letters for micro.
-_UNITS = {
-    "ns": 1,
-    "us": 1_000,
-    "\u00b5s": 1_000,
-    "\u03bcs": 1_000,
-    "ms": 1_000_000,
-    "s": 1_000_000_000,
-    "m": 60_000_000_000,
-    "h": 3_600_000_000_000,
-}
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -141,33 +130,3 @@ def parse_bytes(text: str) -> int:
     if suffix[0] not in _SUFFIXES or suffix[1:] not in ("", "b", "ib"):
         raise ValueError(f"invalid suffix: '{suffix}'")
     return int(size * _SUFFIXES[suffix[0]])
-
-
-def parse_duration(text: str) -> int:
-    """Nanoseconds of a duration as Go writes it (1h30m, 1.5s, -10ms, 0). Raises ValueError."""
-    failure = ValueError(f'time: invalid duration "{text}"')
-    rest = text[1:] if text[:1] in ("-", "+") else text
-    if rest == "0":
-        return 0
-    if not rest:
-        raise failure
-    total = 0.0
-    while rest:
-        length = 0
-        while length < len(rest) and (rest[length].isdecimal() or rest[length] == "."):
-            length += 1
-        number, rest = rest[:length], rest[length:]
-        length = 0
-        while length < len(rest) and not (rest[length].isdecimal() or rest[length] == "."):
-            length += 1
-        unit, rest = rest[:length], rest[length:]
-        try:
-            amount = float(number)
-        except ValueError:
-            raise failure from None
-        if not unit:
-            raise ValueError(f'time: missing unit in duration "{text}"')
-        if unit not in _UNITS:
-            raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
-        total += amount * _UNITS[unit]
-    return int(-total if text.startswith("-") else total)

@@ -82,10 +82,14 @@ class Option:
             if "=" not in text:
                 raise ValueError("bad format of filter (expected name=value)")
             return text
-        if self.kind in ("bytes", "duration"):
-            from ocirun.cli import formats
+        if self.kind == "bytes":
+            from ocirun.cli.formats import parse_bytes
 
-            return formats.parse_bytes(text) if self.kind == "bytes" else formats.parse_duration(text)
+            return parse_bytes(text)
+        if self.kind == "duration":
+            from ocirun.oci.durations import parse_duration
+
+            return parse_duration(text)
         return text
 
     def empty(self) -> "Any":

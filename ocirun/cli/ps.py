@@ -98,7 +98,8 @@ def _image(line: Line) -> str:
 def _command(line: Line) -> str:
     from ocirun.cli.options import quote
 
-    command = " ".join([line.record.get("path", ""), *line.record.get("args", [])]).strip()
+    arguments = [f"'{word}'" if " " in word else word for word in line.record.get("args", [])]
+    command = " ".join([line.record.get("path", ""), *arguments]).strip()
     return quote(shorten(command, 20) if line.truncated else command)
 
 

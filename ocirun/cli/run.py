@@ -1,6 +1,7 @@
 """`ocirun run`: make a container from an image and run it."""
 
 from ocirun.cli.container_flags import CONTAINER_OPTIONS
+from ocirun.cli.detach_option import DETACH_KEYS
 from ocirun.cli.options import Option, Verb
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ VERB = Verb(
     options=(
         *CONTAINER_OPTIONS,
         Option("detach", "bool", "Run in the background and print the container's id", short="d"),
-        Option("detach-keys", "string", "Keys that leave the container running (default ctrl-p,ctrl-q)"),
+        DETACH_KEYS,
         Option("dry-run", "bool", "Print the plan that would be executed, and do nothing"),
         Option("sig-proxy", "bool", "Pass signals on to the container", default=True),
     ),

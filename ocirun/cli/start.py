@@ -1,5 +1,6 @@
 """`ocirun start`: start containers that do not run."""
 
+from ocirun.cli.detach_option import DETACH_KEYS
 from ocirun.cli.options import NOT_YET, Option, Verb
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ VERB = Verb(
         Option("attach", "bool", "Connect standard output and error, and pass signals on", short="a"),
         Option("checkpoint", "string", "", refused=NOT_YET),
         Option("checkpoint-dir", "string", "", refused=NOT_YET),
-        Option("detach-keys", "string", "Keys that leave the container running (default ctrl-p,ctrl-q)"),
+        DETACH_KEYS,
         Option("interactive", "bool", "Connect standard input", short="i"),
     ),
 )

@@ -21,8 +21,9 @@ def container_changes(engine: "Engine", container: "Container") -> "list[tuple[s
     try:
         step = changes_step("list_changes", container)
         run_task(engine, container_maps(engine, container), [step], {FIRST_DESCRIPTOR: output})
-        size = os.lseek(output, 0, os.SEEK_CUR)
-        data = os.pread(output, size, 0) if size < 1 << 30 else b""
+        with open(os.dup(output), "rb") as file:
+            file.seek(0)
+            data = file.read()
     finally:
         os.close(output)
     found = [(chr(record[0]), os.fsdecode(record[1:])) for record in data.split(b"\0") if record]

@@ -1,9 +1,9 @@
 """`commit`: a container's changes become a layer, and that layer on its image a new image."""
 
 from ocirun.engine.changes import changes_step, container_maps
-from ocirun.engine.records import status
+from ocirun.engine.records import id_of_name, status
 from ocirun.engine.tasks import FIRST_DESCRIPTOR, run_task
-from ocirun.errors import InvalidError, UsageError
+from ocirun.errors import ConflictError, InvalidError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,17 +66,30 @@ def commit_container(
             documents = copy_image(source, StoreSink(transaction, engine.layers))
         if container.record["trees"]:
             mark_as_on_host(engine, documents.image_id)
+        check_not_removed(engine, container)
         transaction.commit()
     return str(documents.image_id)
 
 
+def check_not_removed(engine: "Engine", container: "Container") -> None:
+    """Raise ConflictError when the container has been removed while its files were read: then some of them may be missing.
+
+    Whoever removes a container takes its name away before any of its files.
+    """
+    if id_of_name(engine, container.name) != container.id:
+        raise ConflictError(
+            f"container {container.name} was removed while it was committed", "commit first, then remove it"
+        )
+
+
 def _parse(text: str) -> "Reference":
+    from ocirun.image.load import check_reference
     from ocirun.oci.reference import Reference
 
     reference = Reference.parse(text)
     if reference.digest is not None:
         raise UsageError(f"refusing to create a tag with a digest reference: {text}", "give name[:tag]")
-    return reference.with_default_tag()
+    return check_reference(reference, "the new image")
 
 
 def _execution(container: "Container") -> "ExecutionConfig":

@@ -66,7 +66,7 @@ def _create(engine: "Engine", options: "ContainerOptions", wanted: str) -> Conta
     except BaseException:
         if name:
             os.unlink(f"{engine.names_directory}/{name}")
-        draft.discard_volumes()
+        draft.discard()
         raise
     return Container(engine.container_directory(container_id), container_id, record)
 
@@ -138,12 +138,14 @@ class _Draft:
             "log": {"max_bytes": limits[0], "max_files": limits[1]},
         }
 
-    def discard_volumes(self) -> None:
-        """Remove the anonymous volumes that were made for a container that did not come to be."""
+    def discard(self) -> None:
+        """Remove what was made for a container that did not come to be: its anonymous volumes, and itself if it is in place."""
         from ocirun.engine.remove_trees import discard
         from ocirun.engine.volumes import volume_data
 
         paths = [os.path.dirname(volume_data(self._engine, name)) for name in self._anonymous]
+        if os.path.isdir(self._directory):
+            paths.append(self._directory)
         if paths:
             discard(self._engine, paths).finish()
 

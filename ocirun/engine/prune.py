@@ -6,8 +6,8 @@ Nothing of it is ever needed for ocirun to go on working; it only takes room.
 import os
 
 from ocirun.engine.records import container_ids, id_of_name, list_containers, load_container
-from ocirun.engine.run_lock import is_run_lock_held
-from ocirun.errors import NotFoundError, OcirunError
+from ocirun.engine.run_lock import take_run_lock
+from ocirun.errors import ConflictError, NotFoundError, OcirunError
 from ocirun.files import Lock
 
 TYPE_CHECKING = False
@@ -76,10 +76,21 @@ def _runtime_directories(engine: "Engine") -> "list[str]":
         return []
     done = []
     for name in names:
-        directory = engine.container_directory(name)
-        if len(name) == 64 and not is_run_lock_held(directory):
+        if len(name) != 64:
+            continue
+        try:
+            # Held meanwhile, so that the container cannot start and make its socket there.
+            lock = take_run_lock(engine.container_directory(name))
+        except ConflictError:
+            continue
+        except NotFoundError:
+            lock = -1
+        try:
             remove_tree(engine, f"{engine.settings.runroot}/{name}")
-            done.append(f"run directory {name[:12]}")
+        finally:
+            if lock >= 0:
+                os.close(lock)
+        done.append(f"run directory {name[:12]}")
     return done
 
 
@@ -106,13 +117,14 @@ def _layers(engine: "Engine") -> "list[str]":
 
 
 def _blobs(engine: "Engine") -> "list[str]":
-    """Blobs that a crash left between their renames and that of the index."""
-    from ocirun.image.usage import remove_blobs, unused_blobs
+    """Blobs that a crash left between their renames and that of the index, and an index that was not renamed."""
+    from ocirun.image.usage import remove_blobs, remove_unfinished_index, unused_blobs
 
     with engine.store.lock():
+        done = [f"index {name}" for name in remove_unfinished_index(engine.store)]
         unused = unused_blobs(engine.store)
         remove_blobs(engine.store, unused)
-    return [f"blob {digest}" for digest in unused]
+    return done + [f"blob {digest}" for digest in unused]
 
 
 def _used_layers(engine: "Engine") -> "set[str]":

@@ -4,7 +4,7 @@ import os
 
 from ocirun.engine.records import status, wait_for_monitor
 from ocirun.engine.run_lock import take_run_lock
-from ocirun.errors import ConflictError, OcirunError
+from ocirun.errors import ConflictError, NotFoundError, OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def remove_container(engine: "Engine", container: "Container", *, force: bool = 
             # It is being started: the next look finds it running.
             os.sched_yield()
             continue
+        except NotFoundError:
+            # Somebody else has removed it.
+            return
         try:
             remove_locked(engine, container, volumes=volumes)
         finally:

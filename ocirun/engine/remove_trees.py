@@ -7,7 +7,8 @@ then a task removes it, inside the user namespace where those ids are ours.
 import os
 
 from ocirun.errors import OcirunError, StorageError
-from ocirun.files import Lock, storage_error
+from ocirun.files import storage_error
+from ocirun.image.staging import Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 class Discarded:
     """Directories that wait for their removal, most often out of sight already."""
 
-    __slots__ = ("_engine", "_lock", "_paths")
+    __slots__ = ("_engine", "_paths", "_staging")
 
-    def __init__(self, engine: "Engine", paths: "list[str]", lock: "Lock | None") -> None:
+    def __init__(self, engine: "Engine", paths: "list[str]", staging: "Staging | None") -> None:
         self._engine = engine
         self._paths = paths
-        self._lock = lock
+        self._staging = staging
 
     def finish(self) -> None:
         """Remove them. Raises StorageError; what could not be removed stays for prune."""
@@ -30,8 +31,8 @@ class Discarded:
             for path in self._paths:
                 remove_tree(self._engine, path)
         finally:
-            if self._lock is not None:
-                self._lock.release()
+            if self._staging is not None:
+                self._staging.remove()
 
 
 def discard(engine: "Engine", paths: "list[str]") -> Discarded:
@@ -40,24 +41,19 @@ def discard(engine: "Engine", paths: "list[str]") -> Discarded:
     A disk that is so full that no directory can be made is no reason to refuse: then `finish` removes them where they are.
     """
     engine.prepare()
-    place = f"{engine.temporary_directory}/x-{os.urandom(8).hex()}"
-    lock = Lock(f"{place}/lock")
     try:
-        os.mkdir(place, 0o700)
-        lock.acquire()
-    except (OSError, StorageError):
-        if os.path.isdir(place):
-            os.rmdir(place)
+        staging = Staging(engine.temporary_directory)
+    except StorageError:
         return Discarded(engine, paths, None)
     for index, path in enumerate(paths):
         try:
-            os.rename(path, f"{place}/{index}")
+            os.rename(path, f"{staging.path}/{index}")
         except FileNotFoundError:
             continue
         except OSError as error:
-            lock.release()
+            staging.remove()
             raise storage_error(error, f"remove {path}") from error
-    return Discarded(engine, [place], lock)
+    return Discarded(engine, [staging.path], staging)
 
 
 def remove_tree(engine: "Engine", path: str) -> None:

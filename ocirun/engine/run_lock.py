@@ -9,7 +9,7 @@ import fcntl
 import os
 import struct
 
-from ocirun.errors import ConflictError
+from ocirun.errors import ConflictError, NotFoundError
 from ocirun.files import storage_error
 
 _FLOCK = struct.Struct("hhqqi4x")
@@ -22,11 +22,14 @@ def _flock(kind: int) -> bytes:
 def take_run_lock(directory: str) -> int:
     """Lock the container at `directory` for this process and return the descriptor; it is held until the last copy closes.
 
-    Raises ConflictError when the container runs or another command starts or removes it, StorageError.
+    Raises ConflictError when the container runs or another command starts or removes it, NotFoundError when it has been
+    removed meanwhile, StorageError.
     """
     path = f"{directory}/run.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise _gone(directory) from None
     except OSError as error:
         raise storage_error(error, f"open lock {path}") from error
     try:
@@ -36,7 +39,15 @@ def take_run_lock(directory: str) -> int:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             raise ConflictError("the container is running, or another command is starting or removing it") from None
         raise storage_error(error, f"lock {path}") from error
+    if not os.fstat(descriptor).st_nlink:
+        # Opened just before somebody else removed the container.
+        os.close(descriptor)
+        raise _gone(directory)
     return descriptor
+
+
+def _gone(directory: str) -> NotFoundError:
+    return NotFoundError(f"No such container: {os.path.basename(directory)}")
 
 
 def is_run_lock_held(directory: str) -> bool:

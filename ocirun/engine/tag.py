@@ -1,6 +1,6 @@
 """`tag`: one more name for an image."""
 
-from ocirun.errors import ConflictError, UsageError
+from ocirun.errors import UsageError
 from ocirun.image import index
 
 TYPE_CHECKING = False
@@ -15,14 +15,13 @@ def tag_image(engine: "Engine", source: str, target: str) -> None:
     Raises NotFoundError, InvalidError, UsageError, ConflictError for the reserved name, StorageError.
     """
     from ocirun.engine.times import now_text
+    from ocirun.image.load import check_reference
     from ocirun.oci.reference import Reference
 
     reference = Reference.parse(target)
     if reference.digest is not None:
         raise UsageError("refusing to create a tag with a digest reference")
-    if reference.is_host:
-        raise ConflictError("the name host is reserved for this machine's own files", "choose another name or tag")
-    reference = reference.with_default_tag()
+    reference = check_reference(reference, "the new name")
 
     def change(descriptors: "list[Descriptor]") -> "list[Descriptor]":
         image = engine.store.resolve(source)

@@ -1,9 +1,7 @@
-"""Moments and durations in the words that docker takes and prints (RFC 3339, Go durations, seconds since 1970)."""
+"""Moments in the words that docker takes and prints (RFC 3339, Go durations, seconds since 1970)."""
 
 from ocirun.engine.records import format_time
 from ocirun.errors import UsageError
-
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 
 def now_text() -> str:
@@ -18,11 +16,16 @@ def parse_moment(text: str) -> int:
 
     Raises UsageError.
     """
+    from ocirun.oci.durations import parse_duration
+
     seconds, dot, fraction = text.partition(".")
-    if seconds.lstrip("-").isdigit() and (not dot or fraction.isdigit()):
+    if seconds.removeprefix("-").isdecimal() and (not dot or fraction.isdecimal()):
         return int(seconds) * 10**9 + int((fraction + "0" * 9)[:9])
-    duration = parse_duration(text)
-    if duration is not None:
+    try:
+        duration = parse_duration(text)
+    except ValueError:
+        pass
+    else:
         import time
 
         return time.time_ns() - duration
@@ -33,24 +36,6 @@ def parse_moment(text: str) -> int:
             "give 2026-11-24T10:00:00Z, seconds since 1970, or 10m for ten minutes ago",
         )
     return moment
-
-
-def parse_duration(text: str) -> "int | None":
-    """Nanoseconds of a Go duration ("1h30m", "1.5s"), or None when it is none."""
-    sign = -1 if text.startswith("-") else 1
-    rest = text.lstrip("+-")
-    if rest == "0":
-        return 0
-    total = 0.0
-    while rest:
-        digits = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        rest = rest[len(digits) :]
-        unit = next((unit for unit in ("ns", "us", "µs", "μs", "ms", "s", "m", "h") if rest.startswith(unit)), "")
-        if not unit or not digits.strip(".") or digits.count(".") > 1:
-            return None
-        rest = rest[len(unit) :]
-        total += float(digits) * _UNITS[unit]
-    return sign * int(total) if text else None
 
 
 def _parse_rfc3339(text: str) -> "int | None":

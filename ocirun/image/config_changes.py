@@ -248,8 +248,11 @@ def _health_option(check: "Healthcheck", name: str, value: str) -> None:
 
 
 def _nanoseconds(text: str) -> int:
-    duration = parse_duration(text)
-    if duration is None or duration < 0:
+    try:
+        duration = parse_duration(text)
+    except ValueError:
+        duration = -1
+    if duration < 0:
         raise UsageError(f"invalid duration {text!r}", "expected a number with a unit, such as 30s")
     return duration
 

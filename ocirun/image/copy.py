@@ -4,8 +4,7 @@ sources   an OCI layout or docker archive (load), a plain tar (import), an image
 sinks     the store, an archive or directory
 """
 
-import json
-
+from ocirun.files import json_bytes
 from ocirun.oci.digest import Digest, sha256_of
 from ocirun.oci.media_types import CONFIG, MANIFEST
 
@@ -132,19 +131,14 @@ class ImageDocuments:
 
 def make_documents(config: "ImageConfig", stored: "list[StoredLayer]", config_bytes: bytes = b"") -> ImageDocuments:
     """Documents in OCI's form for these layers. The config is written as it is given, or as `config_bytes` have it."""
-    config_bytes = config_bytes or encode(config)
+    config_bytes = config_bytes or json_bytes(config)
     manifest: Manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": {"mediaType": CONFIG, "digest": sha256_of(config_bytes), "size": len(config_bytes)},
         "layers": [layer.descriptor for layer in stored],
     }
-    return ImageDocuments(encode(manifest), manifest, config_bytes, config)
-
-
-def encode(document: object) -> bytes:
-    """The document as JSON, the same bytes each time."""
-    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return ImageDocuments(json_bytes(manifest), manifest, config_bytes, config)
 
 
 def copy_image(source: "ImageSource", sink: "ImageSink") -> ImageDocuments:

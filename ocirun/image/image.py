@@ -106,6 +106,12 @@ def _parse(data: bytes, what: str) -> "dict[str, Any]":
 
     try:
         document = json.loads(data)
+        if b"\\ud" in data.lower():
+            # Half a surrogate pair is JSON, and no text: U+FFFD, as Go reads it.
+            text = (
+                json.dumps(document, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            )
+            document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidError(f"{what} is damaged: {error}") from error
     if not isinstance(document, dict):

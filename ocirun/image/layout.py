@@ -4,7 +4,7 @@ import json
 import os
 
 from ocirun.errors import InvalidError, NotFoundError
-from ocirun.files import storage_error, write_file, write_json
+from ocirun.files import json_bytes, storage_error, write_file, write_json
 from ocirun.image.index import check_descriptors
 from ocirun.oci.media_types import INDEX
 
@@ -30,7 +30,7 @@ def index_document(descriptors: "list[Descriptor]") -> "dict[str, object]":
 
 def index_bytes(descriptors: "list[Descriptor]") -> bytes:
     """The index.json with these entries, as it is written."""
-    return json.dumps(index_document(descriptors), separators=(",", ":"), ensure_ascii=False).encode()
+    return json_bytes(index_document(descriptors))
 
 
 def make_layout(directory: str, temporary: str) -> None:

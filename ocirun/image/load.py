@@ -4,7 +4,7 @@ Everything is checked before it is believed: sizes and digests, shapes against t
 of thing that its media type says (CVE-2021-41190).
 """
 
-from ocirun.errors import ConflictError, DigestMismatchError, InvalidError, UnsupportedError
+from ocirun.errors import ConflictError, DigestMismatchError, InvalidError, UnsupportedError, UsageError
 from ocirun.image import index
 from ocirun.image.copy import ImageDocuments, LayerSource
 from ocirun.image.layout import INDEX_NAME, LAYOUT_NAME, blob_name
@@ -46,9 +46,14 @@ def open_images(archive: "Archive", platform: "Platform | None" = None) -> "list
 
 
 def check_reference(reference: Reference, what: str) -> Reference:
-    """The name with its tag. Raises ConflictError when it is the reserved one."""
+    """The name with its tag. Raises ConflictError when it is the reserved one, UsageError when it looks like a digest."""
     if reference.is_host:
-        raise ConflictError(f"{what} is named {reference.familiar}, which is reserved for this machine's own files")
+        raise ConflictError(
+            f"{what} is named {reference.familiar}, which is reserved for this machine's own files",
+            "choose another name or tag",
+        )
+    if reference.familiar_name in ("sha256", "sha512"):
+        raise UsageError("refusing to create an ambiguous tag using digest algorithm as name")
     return reference.with_default_tag()
 
 

@@ -7,9 +7,9 @@ pipe knows everything before the layers come. The same images always give the sa
 import os
 
 from ocirun.errors import InvalidError
-from ocirun.files import fsync_directory, storage_error, write_file
+from ocirun.files import fsync_directory, json_bytes, storage_error, write_file
 from ocirun.image import index
-from ocirun.image.copy import ImageDocuments, LayerSource, StoredLayer, encode
+from ocirun.image.copy import ImageDocuments, LayerSource, StoredLayer
 from ocirun.image.layout import INDEX_NAME, LAYOUT_FILE, LAYOUT_NAME, blob_name, index_bytes
 from ocirun.oci.digest import Digest, sha256_of
 from ocirun.oci.media_types import layer_compression
@@ -123,8 +123,8 @@ class ArchiveSink:
             yield Member(LAYOUT_NAME, LAYOUT_FILE)
             yield Member(INDEX_NAME, index_bytes(self._index()))
         if self.form != OCI_DIRECTORY:
-            yield Member("manifest.json", encode([self._docker_entry(*image) for image in self._images]))
-            yield Member("repositories", encode(self._repositories()))
+            yield Member("manifest.json", json_bytes([self._docker_entry(*image) for image in self._images]))
+            yield Member("repositories", json_bytes(self._repositories()))
         seen = set()
         for documents, _ in self._images:
             manifest = Member(blob_name(sha256_of(documents.manifest_bytes)), documents.manifest_bytes)

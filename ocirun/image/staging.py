@@ -7,6 +7,7 @@ from ocirun.files import Lock, storage_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _LOCK = "lock"
@@ -38,6 +39,7 @@ class Staging:
         except (ConflictError, StorageError):
             # Given away to whoever holds it; a full disk shows itself again at the next mkdir or write.
             if os.path.isdir(self.path) and not os.path.exists(self._lock.path):
+                self.remove()
                 raise
             return False
         if os.fstat(descriptor).st_nlink:
@@ -65,24 +67,29 @@ class Staging:
         self._lock.release()
 
 
-def garbage(temporary: str) -> "list[str]":
-    """Paths of staging directories that nobody works on any more, left by a crash."""
+def garbage(temporary: str) -> "Iterator[str]":
+    """Paths of staging directories that nobody works on any more, left by a crash; each is locked until the next is asked for.
+
+    So remove one before going on: a directory that somebody has just made cannot be put to use under the remover's hands.
+    """
     try:
         names = os.listdir(temporary)
     except OSError:
-        return []
-    return [path for path in (f"{temporary}/{name}" for name in names) if _is_abandoned(path)]
-
-
-def _is_abandoned(path: str) -> bool:
-    # The lock file is made when it is missing, so that a process between mkdir and lock sees that it came too late.
-    lock = Lock(f"{path}/{_LOCK}", wait=False)
-    try:
-        lock.acquire()
-    except ConflictError:
-        return False
-    except StorageError:
-        # A plain file, which a write that was killed leaves, or a directory that is gone by now.
-        return os.path.isfile(path)
-    lock.release()
-    return True
+        return
+    for name in names:
+        path = f"{temporary}/{name}"
+        # The lock file is made when it is missing, so that a process between mkdir and lock sees that it came too late.
+        lock = Lock(f"{path}/{_LOCK}", wait=False)
+        try:
+            lock.acquire()
+        except ConflictError:
+            continue
+        except StorageError:
+            # A plain file, which a write that was killed leaves, or a directory that is gone by now.
+            if os.path.isfile(path):
+                yield path
+            continue
+        try:
+            yield path
+        finally:
+            lock.release()

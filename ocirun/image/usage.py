@@ -4,6 +4,7 @@ import os
 
 from ocirun.errors import InvalidError, NotFoundError
 from ocirun.files import storage_error
+from ocirun.image import layout
 from ocirun.oci.digest import Digest, is_digest
 from ocirun.oci.media_types import INDEXES
 
@@ -86,6 +87,15 @@ def remove_blobs(store: "Store", digests: "Iterable[str]") -> int:
             raise storage_error(error, f"remove {path}") from error
         freed += size
     return freed
+
+
+def remove_unfinished_index(store: "Store") -> "list[str]":
+    """Remove what write_file leaves of index.json when it is killed; returns the names. The caller holds the lock."""
+    start = f"{layout.INDEX_NAME}."
+    found = [name for name in _names(store.directory) if name.startswith(start) and name.endswith(".tmp")]
+    for name in found:
+        os.unlink(f"{store.directory}/{name}")
+    return found
 
 
 def unused_blobs(store: "Store") -> "list[str]":

@@ -12,19 +12,31 @@ _UNITS = {
 }
 
 
-def parse_duration(text: str) -> "int | None":
-    """The duration in nanoseconds, or None when `text` is none."""
-    sign = -1 if text.startswith("-") else 1
+def parse_duration(text: str) -> int:
+    """Nanoseconds of a duration as Go writes it (1h30m, 1.5s, -10ms, 0). Raises ValueError with Go's words."""
+    failure = ValueError(f'time: invalid duration "{text}"')
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return 0
+    if not rest:
+        raise failure
     total = 0.0
     while rest:
-        number = rest[: len(rest) - len(rest.lstrip("0123456789."))]
-        rest = rest[len(number) :]
-        unit = rest[: len(rest) - len(rest.lstrip("nu\u00b5\u03bcmsh"))]
-        rest = rest[len(unit) :]
-        if unit not in _UNITS or number.count(".") > 1 or not number.strip("."):
-            return None
-        total += float(number) * _UNITS[unit]
-    return sign * round(total) if text.strip("+-") else None
+        length = 0
+        while length < len(rest) and (rest[length].isdecimal() or rest[length] == "."):
+            length += 1
+        number, rest = rest[:length], rest[length:]
+        length = 0
+        while length < len(rest) and not (rest[length].isdecimal() or rest[length] == "."):
+            length += 1
+        unit, rest = rest[:length], rest[length:]
+        try:
+            amount = float(number)
+        except ValueError:
+            raise failure from None
+        if not unit:
+            raise ValueError(f'time: missing unit in duration "{text}"')
+        if unit not in _UNITS:
+            raise ValueError(f'time: unknown unit "{unit}" in duration "{text}"')
+        total += amount * _UNITS[unit]
+    return round(-total if text.startswith("-") else total)

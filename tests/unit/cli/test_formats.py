@@ -129,34 +129,3 @@ def test_bad_bytes(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:
         formats.parse_bytes(text)
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize(
-    "text, nanoseconds",
-    [
-        ("0", 0),
-        ("1s", 10**9),
-        ("1.5s", 15 * 10**8),
-        ("1h30m", 5400 * 10**9),
-        ("-2ms", -2 * 10**6),
-        ("3us", 3000),
-        ("4µs", 4000),
-    ],
-)
-def test_parse_duration(text: str, nanoseconds: int) -> None:
-    assert formats.parse_duration(text) == nanoseconds
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("", 'time: invalid duration ""'),
-        ("x", 'time: invalid duration "x"'),
-        ("5", 'time: missing unit in duration "5"'),
-        ("5x", 'time: unknown unit "x" in duration "5x"'),
-    ],
-)
-def test_bad_duration(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        formats.parse_duration(text)
-    assert str(caught.value) == message

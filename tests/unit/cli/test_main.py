@@ -260,3 +260,22 @@ def test_names_that_are_no_utf8_pass_through(place: list[str]) -> None:
         [sys.executable, "-m", "ocirun", *place, "rm", b"\xff\xfe"], capture_output=True, check=False
     )
     assert result.stderr == b"ocirun: No such container: \xff\xfe\n"
+
+
+@pytest.mark.parametrize("verb", ["attach", "exec", "run", "start"])
+def test_wrong_detach_keys_are_told_before_anything_starts(
+    verb: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        "--root",
+        str(tmp_path / "root"),
+        "--runroot",
+        str(tmp_path / "run"),
+        verb,
+        "--detach-keys",
+        "foo",
+        "a",
+        "b",
+    ]
+    assert main(words) == 125
+    assert capfd.readouterr().err.startswith("ocirun: invalid detach keys (foo): unknown character 'foo'")

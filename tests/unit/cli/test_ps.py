@@ -47,7 +47,7 @@ CONTAINERS: list[dict[str, Any]] = [
         "image": "docker.io/library/foo:1@sha256:" + "cd" * 32,
         "image_id": "sha256:" + "ce" * 32,
         "path": "x",
-        "args": ["\x1b[2J"],
+        "args": ["-c", "a  b", "\x1b[2J"],
         "created": "2026-01-01T03:04:05Z",
         "network_mode": "none",
         "config": {"Labels": {}},
@@ -104,12 +104,17 @@ def test_nothing_is_cut_with_no_trunc(place: list[str], capfd: pytest.CaptureFix
     )
 
 
+def test_words_with_blanks_are_quoted(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    shown = listed(place, capfd, "-a", "--no-trunc", "--format", "{{.Command}}", "--filter", "name=third")
+    assert shown == "\"x -c 'a  b' \\x1b[2J\"\n"
+
+
 def test_images_are_shown_in_short(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert listed(place, capfd, "-a", "--format", "{{.Image}}").split() == ["cdcdcdcdcdcd", "debian:12", "foo:1"]
 
 
 def test_control_characters_are_quoted(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
-    assert listed(place, capfd, "-a", "--format", "{{.Command}}", "-f", "name=third") == '"x \\x1b[2J"\n'
+    assert listed(place, capfd, "-a", "--format", "{{.Command}}", "-f", "name=third") == "\"x -c 'a  b' \\x1b[2J\"\n"
 
 
 def test_own_table(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:

@@ -192,6 +192,8 @@ def test_tag(filled: PlainEngine) -> None:
         tag_image(filled, "debian:12", f"x@{IMAGE.id}")
     with pytest.raises(ConflictError, match="reserved"):
         tag_image(filled, "debian:12", "host")
+    with pytest.raises(UsageError, match="ambiguous tag using digest algorithm as name"):
+        tag_image(filled, "debian:12", "sha256:abc")
     with pytest.raises(NotFoundError):
         tag_image(filled, "nobody", "x")
     with pytest.raises(InvalidError):

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from ocirun.engine.commit import check_not_removed
 from ocirun.engine.context import Engine
+from ocirun.engine.prune import prune_garbage
 from ocirun.engine.records import NEVER, boot_id, find_container, format_time, list_containers, load_container, status
+from ocirun.engine.remove import remove_container
 from ocirun.engine.run_lock import is_run_lock_held, take_run_lock, wait_for_run_lock
 from ocirun.engine.settings import Settings, default_settings
+from ocirun.engine.wait import wait_container
 from ocirun.errors import ConflictError, InvalidError, NotFoundError, StorageError
 
 FIRST = "ab" * 32
@@ -136,6 +140,42 @@ def test_run_lock(tmp_path: Path) -> None:
     assert not is_run_lock_held(directory)
     wait_for_run_lock(directory)
     wait_for_run_lock(f"{directory}/gone")
+
+
+def test_a_container_that_is_gone_has_no_lock(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="No such container: gone"):
+        take_run_lock(f"{tmp_path}/gone")
+
+
+def test_removed_by_two_at_once(engine: Engine) -> None:
+    directory = put(engine, FIRST, "web")
+    container = load_container(engine, FIRST)
+    check_not_removed(engine, container)
+    remove_container(engine, container)
+    assert not os.path.exists(directory)
+    remove_container(engine, container)
+    with pytest.raises(ConflictError, match="web was removed while it was committed"):
+        check_not_removed(engine, container)
+    with pytest.raises(NotFoundError, match="No such container"):
+        wait_container(engine, container)
+    assert os.listdir(engine.temporary_directory) == []
+
+
+def test_prune_takes_an_index_that_was_not_renamed(engine: Engine) -> None:
+    Path(engine.images_directory, "index.json.7.0a0b.tmp").write_text("{", encoding="utf-8")
+    assert prune_garbage(engine) == ["index index.json.7.0a0b.tmp"]
+    assert sorted(os.listdir(engine.images_directory)) == ["blobs", "index.json", "oci-layout"]
+
+
+def test_prune_leaves_the_sockets_of_a_container_that_starts(engine: Engine) -> None:
+    runtime = Path(engine.runtime_directory(FIRST))
+    runtime.mkdir(parents=True)
+    lock = take_run_lock(put(engine, FIRST, "web"))
+    prune_garbage(engine)
+    assert runtime.is_dir()
+    os.close(lock)
+    prune_garbage(engine)
+    assert not runtime.exists()
 
 
 def test_asking_does_not_take_the_lock(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from ocirun.engine.create_record import docker_config, docker_host_config, log_l
 from ocirun.engine.names import check_name, generate_name
 from ocirun.engine.options import ContainerOptions, Mount
 from ocirun.engine.signals import parse_signal
-from ocirun.engine.times import now_text, parse_duration, parse_moment
+from ocirun.engine.times import now_text, parse_moment
 from ocirun.errors import UsageError
 
 
@@ -64,18 +64,9 @@ def test_moments_that_depend_on_now_and_here() -> None:
     assert abs(parse_moment("10m") - (time.time_ns() - 600 * 10**9)) < 10**9
     assert parse_moment("2023-11-14T22:13:20") == int(time.mktime((2023, 11, 14, 22, 13, 20, 0, 0, -1))) * 10**9
     assert abs(parse_moment(now_text()) - time.time_ns()) < 10**9
-    for bad in ("yesterday", "2023-13-01", "", "1h2", "2023-11-14T25:00:00Z"):
+    for bad in ("yesterday", "2023-13-01", "", "1h2", "--5", "\u00b2", "2023-11-14T25:00:00Z"):
         with pytest.raises(UsageError):
             parse_moment(bad)
-
-
-def test_durations() -> None:
-    assert parse_duration("1h30m") == 5400 * 10**9
-    assert parse_duration("1.5s") == 1_500_000_000
-    assert parse_duration("-10ms") == -10_000_000
-    assert parse_duration("0") == 0
-    assert parse_duration("5") is None
-    assert parse_duration("s") is None
 
 
 def test_sizes_and_log_limits() -> None:

@@ -29,4 +29,20 @@ def test_duration(text: str, expected: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "-", "+", "1", "s", "1x", "1s2", "1.2.3s", ".s", "1 s", "1sm", "x1s"])
 def test_what_is_none(text: str) -> None:
-    assert parse_duration(text) is None
+    with pytest.raises(ValueError):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", 'time: invalid duration ""'),
+        ("x", 'time: invalid duration "x"'),
+        ("5", 'time: missing unit in duration "5"'),
+        ("5x", 'time: unknown unit "x" in duration "5x"'),
+    ],
+)
+def test_bad_duration(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_duration(text)
+    assert str(caught.value) == message
