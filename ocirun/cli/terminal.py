@@ -1,5 +1,6 @@
 """Relays between this process's streams and a session: raw mode, window size, detach keys, signals, exit status."""
 
+import errno
 import fcntl
 import os
 import select
@@ -44,6 +45,8 @@ _NOT_PROXIED = frozenset(
 _PROXIED = tuple(number for number in range(1, 32) if number not in _NOT_PROXIED)
 # In raw mode these come from outside only; they end this process, but not before the terminal is as it was.
 _ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
+
+_PATIENCE = 3
 
 
 def open_standard_streams() -> None:
@@ -104,8 +107,9 @@ def run_session(
             handlers.set(signal.SIGTSTP, terminal.stop)
             handlers.set(signal.SIGCONT, terminal.resume)
         elif signal_proxy:
+            proxy = _SignalProxy(session)
             for number in _PROXIED:
-                handlers.set(number, lambda number, _frame: session.signal(number))
+                handlers.set(number, proxy.pass_on)
         else:
             handlers.set(signal.SIGINT, signal.SIG_DFL)  # ends this process at once, not by an exception
         try:
@@ -124,6 +128,23 @@ def _die(number: int) -> None:
     """End this process by signal `number`, so that the caller sees why it ended."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+class _SignalProxy:
+    """Passes signals on to the container; who asks three times to end and is not heard gets out himself, as with docker."""
+
+    __slots__ = ("_asked", "_session")
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+        self._asked = 0
+
+    def pass_on(self, number: int, _frame: object) -> None:
+        """Send signal `number` to the container. Raises WordsError at the third SIGINT or SIGTERM."""
+        self._session.signal(number)
+        self._asked += number in (signal.SIGINT, signal.SIGTERM)
+        if self._asked == _PATIENCE:
+            raise WordsError("got 3 SIGTERM/SIGINTs, forcefully exiting", "the container runs on: see 'ocirun ps'")
 
 
 class _Handlers:
@@ -162,22 +183,32 @@ class _Terminal:
 
     def enter(self, *, redraw: bool = False) -> None:
         """Set raw mode, as cfmakeraw(3) does, and tell the container the window's size: with `redraw` first another one."""
-        if self._descriptor >= 0:
-            saved = termios.tcgetattr(self._descriptor)
-            flags_in, flags_out, flags_control, flags_local, speed_in, speed_out, characters = saved
-            flags_in &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP)
-            flags_in &= ~(termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON)
-            flags_local &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
-            flags_control = flags_control & ~(termios.CSIZE | termios.PARENB) | termios.CS8
-            characters = list(characters)
-            characters[termios.VMIN], characters[termios.VTIME] = 1, 0
-            raw = [flags_in, flags_out & ~termios.OPOST, flags_control, flags_local, speed_in, speed_out, characters]
-            self._saved = saved
-            termios.tcsetattr(self._descriptor, termios.TCSANOW, raw)
+        while self._descriptor >= 0 and not self._set_raw():
+            pass
         rows, columns = window_size()
         if redraw and rows and columns:
             self._session.resize(rows + 1, columns + 1)  # the same size again would be no change, and no SIGWINCH
         self.resize()
+
+    def _set_raw(self) -> bool:
+        """Whether it is done. A job in the background is stopped here; once it is called back the modes are those of then."""
+        saved = termios.tcgetattr(self._descriptor)
+        flags_in, flags_out, flags_control, flags_local, speed_in, speed_out, characters = saved
+        flags_in &= ~(termios.IGNBRK | termios.BRKINT | termios.PARMRK | termios.ISTRIP)
+        flags_in &= ~(termios.INLCR | termios.IGNCR | termios.ICRNL | termios.IXON)
+        flags_local &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        flags_control = flags_control & ~(termios.CSIZE | termios.PARENB) | termios.CS8
+        characters = list(characters)
+        characters[termios.VMIN], characters[termios.VTIME] = 1, 0
+        raw = [flags_in, flags_out & ~termios.OPOST, flags_control, flags_local, speed_in, speed_out, characters]
+        self._saved = saved
+        try:
+            termios.tcsetattr(self._descriptor, termios.TCSANOW, raw)
+        except termios.error as error:
+            if error.args[0] != errno.EINTR:
+                raise OSError(*error.args, "the terminal") from error
+            return False
+        return True
 
     def leave(self) -> None:
         """Set the terminal as it was; does nothing when it is, or has gone."""

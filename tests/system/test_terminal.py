@@ -1,10 +1,11 @@
 """-t: raw mode, window size, detach keys, attach and exec on a terminal."""
 
 import os
+import shlex
 import signal
 import termios
 
-from tests.system.harness import BUSYBOX, Ocirun, until
+from tests.system.harness import BUSYBOX, COMMAND, Ocirun, Terminal, until
 
 
 def test_terminal_inside_and_raw_mode_outside(ocirun: Ocirun) -> None:
@@ -107,6 +108,22 @@ def test_exec_on_a_terminal(ocirun: Ocirun, name: str) -> None:
     terminal.expect(r"\n20 99\r\n/dev/pts/0\r\n")
     terminal.write("exit 12\r")
     assert terminal.wait() == 12
+
+
+def test_started_in_the_background_and_called_back(ocirun: Ocirun) -> None:
+    shell = Terminal(["bash", "--norc", "-i"], {**ocirun.environment, "PS1": "> "}, 24, 200)
+    shell.expect("> ")
+    shell.write(shlex.join([*COMMAND, "run", "--rm", "-it", BUSYBOX, "sh"]) + " &\r")
+    until(lambda: ocirun("ps", "-q").word, "a container")
+    shell.write("until jobs | grep -q Stopped; do :; done; fg\r")
+    shell.write("echo in''side; exit 5\r")
+    shell.expect("inside\r\n")
+    shell.expect("> ")
+    shell.write("echo status $?; stty -a\r")
+    shell.expect("status 5\r\n")
+    shell.expect(" icrnl")
+    shell.write("exit\r")
+    assert shell.wait() == 0
 
 
 def test_client_that_dies_leaves_the_program_running(ocirun: Ocirun, name: str) -> None:

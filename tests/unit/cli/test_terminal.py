@@ -183,6 +183,20 @@ def test_signals_are_passed_on(client: Client) -> None:
     assert client.wait() == 130
 
 
+def test_the_third_request_to_end_ends_the_client(client: Client) -> None:
+    client.on_pipes()
+    assert client.process
+    assert client.process.stdout
+    assert client.process.stderr
+    client.send(b"O", b"ready\n")
+    assert client.process.stdout.readline() == b"ready\n"
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+        client.process.send_signal(number)
+        assert client.receive() == b"K" + struct.pack("<I", number)
+    assert client.wait() == 1
+    assert b"got 3 SIGTERM/SIGINTs, forcefully exiting" in client.process.stderr.read()
+
+
 def test_signals_are_passed_on_while_the_output_is_blocked(client: Client) -> None:
     client.on_pipes(stdin=subprocess.DEVNULL)
     assert client.process
