@@ -65,20 +65,6 @@ static int seal_with_mode(int descriptor) {
   return result < 0 && errno == EINVAL ? add_seals(descriptor, SEALS) : result;
 }
 
-static int write_all(int descriptor, const char *bytes, size_t length) {
-  while (length > 0) {
-    ssize_t count = write(descriptor, bytes, length);
-
-    if (count < 0 && errno != EINTR)
-      return -1;
-    if (count > 0) {
-      bytes += count;
-      length -= (size_t)count;
-    }
-  }
-  return 0;
-}
-
 int seal_memory(const char *name, const void *bytes, size_t length) {
   auto_close int memory = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 

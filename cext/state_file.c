@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "system_calls.h"
 #include "text.h"
 
 /* All fields and the longest strerror() fit; one block of any file system. */
@@ -96,19 +97,6 @@ static void format(const struct state *state, struct text *text) {
   add_string(text, "status", state->has_exited ? "exited" : "running");
   add_string(text, "error", error);
   text_string(text, "}\n");
-}
-
-static int write_all(int descriptor, const char *bytes, size_t length) {
-  while (length > 0) {
-    ssize_t count = write(descriptor, bytes, length);
-    if (count > 0) {
-      bytes += count;
-      length -= (size_t)count;
-    } else if (count < 0 && errno != EINTR) {
-      return -1;
-    }
-  }
-  return 0;
 }
 
 /* Write the text to a new file at `path`. 0, or -1 with errno and no file. */

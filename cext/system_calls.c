@@ -136,6 +136,23 @@ int write_once(int descriptor, const char *text, size_t length) {
   return 0;
 }
 
+int write_all(int descriptor, const void *bytes, size_t length) {
+  const char *next = bytes;
+
+  while (length > 0) {
+    ssize_t written = write(descriptor, next, length);
+
+    if (written < 0) {
+      if (errno == EINTR)
+        continue;
+      return -1;
+    }
+    next += written;
+    length -= (size_t)written;
+  }
+  return 0;
+}
+
 void close_quietly(int *descriptor) {
   int error = errno;
 

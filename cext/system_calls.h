@@ -92,6 +92,8 @@ must_check int is_on(int descriptor, uint64_t magic);
 must_check int check_character_device(int descriptor, unsigned major_number, unsigned minor_number);
 /* Write all of `text` in one write(2), as files of /proc want it. */
 must_check int write_once(int descriptor, const char *text, size_t length);
+/* Write all bytes, in as many write(2)s as it takes; 0, or -1 with errno. */
+must_check int write_all(int descriptor, const void *bytes, size_t length);
 
 void close_quietly(int *descriptor);
 /* Closes its descriptor at the end of the block; errno survives. */

@@ -265,20 +265,3 @@ int attribute_set(int parent, const char *name, const char *attribute, const voi
   proc_path(path, parent, name);
   return lsetxattr(path, attribute, value, length, 0);
 }
-
-int write_all(int descriptor, const void *bytes, size_t length) {
-  const char *next = bytes;
-
-  while (length > 0) {
-    ssize_t written = write(descriptor, next, length);
-
-    if (written < 0) {
-      if (errno == EINTR)
-        continue;
-      return -1;
-    }
-    next += written;
-    length -= (size_t)written;
-  }
-  return 0;
-}

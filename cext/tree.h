@@ -75,9 +75,6 @@ must_check int attribute_value(int parent, const char *name, const char *attribu
 /* Set one attribute of an entry that may be of any type, not following it. */
 must_check int attribute_set(int parent, const char *name, const char *attribute, const void *value, size_t length);
 
-/* Write all bytes; 0, or -1 with errno. */
-must_check int write_all(int descriptor, const void *bytes, size_t length);
-
 /* Remove entry `name` of `parent` with all below it. `path` is for messages. Success also when there is none. */
 must_check int remove_entry(int parent, const char *name, const char *path, struct failure *failure);
 /* Copy one entry that is no directory; sockets, and devices that may not be made, are left out. The new entry must not exist. */

@@ -119,7 +119,6 @@ class _Draft:
             "image_digest": base.manifest_digest,
             "platform": base.platform,
             "layers": base.chain_ids,
-            "layers_key": layer_maps.key,
             "skeletons": base.skeletons,
             "lowers": base.lowers,
             "trees": base.trees,

@@ -3,7 +3,7 @@
 A record (container.json) is written once, when the container is made, and read by everybody. Its keys:
 
     version 1 | id | name | created (RFC 3339) | image (as typed) | image_id, image_digest ("" for `host`) | platform
-    layers (chain ids) | layers_key (the id map that owns them) | lowers (directories, top first) | foreign_root (keep-id)
+    layers (chain ids) | lowers (directories, top first) | foreign_root (keep-id)
     trees ((path, lowers) of the further overlays of image `host`) | skeletons (of `host`, by name)
     path, args (what is executed) | config, host_config, network_mode (docker's words) | mounts (docker's MountPoints)
     auto_remove | tty | open_stdin | stdin_once | anonymous_volumes (names) | log (max_bytes, 0 for no limit; max_files)

@@ -208,7 +208,7 @@ def test_process_1_cannot_be_killed_from_inside(ocirun: Ocirun, name: str) -> No
 
 
 ORPHAN = """
-import ctypes, signal, time
+import ctypes, signal
 ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)  # PR_SET_PDEATHSIG: no signal when the monitor dies
 for number in range(1, 32):
     try:
@@ -217,7 +217,7 @@ for number in range(1, 32):
         pass
 print("loose", flush=True)
 while True:
-    time.sleep(100)
+    signal.pause()
 """
 
 
