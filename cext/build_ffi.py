@@ -20,6 +20,7 @@ int seal_program(const char *path);
 int spawn_helper(int program, const char *mode, const int *numbers, const int *sources, size_t count, int detached);
 
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode);
+int syncfs(int descriptor);
 """
 
 
@@ -35,7 +36,7 @@ ffibuilder = FFI()
 ffibuilder.cdef(DECLARATIONS)
 ffibuilder.set_source(
     "_ocirun_native",
-    '#include "plan.h"\n#include "spawn_helper.h"\n#include "system_calls.h"\n',
+    '#include <unistd.h>\n#include "plan.h"\n#include "spawn_helper.h"\n#include "system_calls.h"\n',
     sources=[str(HERE / name) for name in ("plan.c", "spawn_helper.c", "system_calls.c")],
     depends=[str(path) for path in sorted(HERE.glob("*.h"))],
     include_dirs=include_directories(),

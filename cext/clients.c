@@ -60,6 +60,8 @@ static void drop(struct monitor *monitor, struct client *client) {
   stop_output(monitor, client);
   close(client->socket);
   client->socket = -1;
+  if (client->has_frozen)
+    freeze_release(monitor);
   if (monitor->input.owner == client - monitor->clients)
     monitor->input.owner = -1;
   while (monitor->client_limit > 0 && monitor->clients[monitor->client_limit - 1].socket < 0)
@@ -82,6 +84,7 @@ static bool send_message(struct monitor *monitor, struct client *client, const v
       return false;
     stop_output(monitor, client);
     client->acknowledge = 0;
+    client->owes_answer = false;
     client->follows_log = false;
     client->has_hung_up = true;
     return false;
@@ -129,6 +132,8 @@ void clients_resume(struct monitor *monitor, int place) {
   }
   if (client->acknowledge > 0 && send_number(monitor, client, 'A', client->acknowledge))
     client->acknowledge = 0;
+  if (client->owes_answer && send_number(monitor, client, 'Z', client->answer))
+    client->owes_answer = false;
   if (!monitor->is_delivering || client->owes != 0 || (client->wants_output && !pump_tails_are_empty(monitor)))
     return;
   if (send_number(monitor, client, 'X', (uint32_t)monitor->state.exit_code) || client->has_hung_up)
@@ -140,7 +145,7 @@ short clients_events(const struct monitor *monitor, int place) {
   short events = 0;
   if (!client->is_held || !is_full(&monitor->input))
     events |= POLLIN;
-  if (client->owes != 0 || client->acknowledge > 0)
+  if (client->owes != 0 || client->acknowledge > 0 || client->owes_answer)
     events |= POLLOUT;
   if (monitor->is_delivering && (!client->wants_output || pump_tails_are_empty(monitor)))
     events |= POLLOUT;
@@ -178,6 +183,18 @@ static void send_signal(const struct monitor *monitor, const unsigned char *byte
     (void)syscall(SYS_pidfd_send_signal, monitor->container.process, (int)number, NULL, 0);
 }
 
+/* Let the container stand still for this client, or not any more, and answer when it is so. */
+static void freeze(struct monitor *monitor, struct client *client, bool is_wanted) {
+  bool was_frozen = client->has_frozen;
+  client->answer = 0;
+  if (is_wanted && !was_frozen && freeze_take(monitor) < 0)
+    client->answer = (uint32_t)errno;
+  client->has_frozen = is_wanted && client->answer == 0;
+  if (was_frozen && !is_wanted)
+    freeze_release(monitor);
+  client->owes_answer = true;
+}
+
 /* Obey one message that is not input. false: the client has to go. */
 static bool obey(struct monitor *monitor, struct client *client, char type, const unsigned char *bytes, size_t length) {
   switch (type) {
@@ -201,6 +218,11 @@ static bool obey(struct monitor *monitor, struct client *client, char type, cons
     client->follows_log = true;
     (void)send_message(monitor, client, "G", 1);
     return true;
+  case 'Z':
+    stop_output(monitor, client);
+    if (length == 1)
+      freeze(monitor, client, bytes[0] != 0);
+    return length == 1;
   default: /* 'D', and what is no message of this protocol */
     return false;
   }

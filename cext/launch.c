@@ -193,14 +193,26 @@ static int open_user_namespace(const struct execution *execution, pid_t child, i
   return *descriptor < 0 ? fail(failure, path) : 0;
 }
 
-static int launch_directly(struct execution *execution, struct outcome *outcome, int *user_namespace, struct failure *failure) {
+/* Now, because a child that is the container's reaper will hide itself. */
+static ino_t read_pid_namespace(const struct execution *execution, pid_t child) {
+  char path[32];
+  struct stat status;
+
+  snprintf(path, sizeof path, "%d/ns/pid", (int)child);
+  return fstatat(execution->proc, path, &status, 0) < 0 ? 0 : status.st_ino;
+}
+
+/* `launched` is NULL for a task. */
+static int launch_directly(struct execution *execution, struct outcome *outcome, struct launched *launched, struct failure *failure) {
   outcome->pid = clone_child(execution, 0, failure);
   if (outcome->pid < 0)
     return -1;
   close_quietly(&execution->theirs);
-  if (user_namespace != NULL && makes_user_namespace(execution->plan) &&
-      open_user_namespace(execution, outcome->pid, user_namespace, failure) < 0)
+  if (launched != NULL && makes_user_namespace(execution->plan) &&
+      open_user_namespace(execution, outcome->pid, &launched->user_namespace, failure) < 0)
     return -1;
+  if (launched != NULL)
+    launched->pid_namespace = read_pid_namespace(execution, outcome->pid);
   if (let_go(execution, outcome->pid, failure) < 0)
     return -1;
   return collect(execution, outcome, failure);
@@ -229,7 +241,7 @@ static int set_standard(struct execution *execution, const int standard[3], int 
 
 static int start(struct execution *execution, struct outcome *outcome, struct launched *launched, struct failure *failure) {
   int result = joins_namespaces(execution->plan) ? launch_joined(execution, outcome, failure)
-                                                 : launch_directly(execution, outcome, &launched->user_namespace, failure);
+                                                 : launch_directly(execution, outcome, launched, failure);
 
   if (result < 0 || judge(outcome, outcome->executing, failure) < 0)
     return -1;

@@ -20,6 +20,7 @@ struct launched {
   int process;        /* pidfd of it, CLOEXEC */
   int terminal;       /* master side of its terminal, CLOEXEC; -1 when the plan has no `console` step */
   int user_namespace; /* the user namespace that its `clone` step made, CLOEXEC; -1 when it made none */
+  ino_t pid_namespace; /* its number, as stat(2) of /proc/PID/ns/pid has it; 0 when it is unknown, or namespaces were joined */
 };
 
 /* Execute the plan: the steps before `clone` (in a process of their own, so that the caller stays in its namespaces), the clone, the
@@ -27,7 +28,7 @@ struct launched {
  * the caller keeps and closes its copies. The child sees no other descriptor of the caller, no blocked signal and no signal handler.
  *
  * 0: exec has succeeded and `launched` is filled, its descriptors owned by the caller. -1: failure is filled, no process is left and
- * nothing has to be closed. The steps `monitor` and `after_exit_remove` are skipped. */
+ * nothing has to be closed. The steps `monitor` and `after_exit_*` are skipped. */
 must_check int launch(const struct plan *plan, const int standard[3], struct launched *launched, struct failure *failure);
 
 /* Execute a task: a plan without `command`. Steps run in a child when there is a `clone`, otherwise in this process. The child keeps

@@ -156,6 +156,13 @@ static int start_container(struct monitor *monitor, struct failure *failure) {
   return -1;
 }
 
+/* Let those go on who wait for the end of the start: they wait for the second byte of the run lock (ocirun/engine/run_lock.py). */
+static void let_waiters_go(const struct monitor *monitor) {
+  struct flock byte = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = 1, .l_len = 1};
+  if (!(monitor->flags & MONITOR_EXEC))
+    (void)!fcntl(DESCRIPTOR_RUN_LOCK, F_OFD_SETLK, &byte); /* where it fails, they wait for the end of the container */
+}
+
 /* Report the start. The starter stays as a client or is let go. */
 static void report_start(struct monitor *monitor, int control) {
   uint32_t pid = (uint32_t)monitor->container.pid;
@@ -314,6 +321,7 @@ int monitor_main(const struct plan *plan, int control) {
     (void)!control_send_failure(control, &failure);
     return 1;
   }
+  let_waiters_go(monitor);
   report_start(monitor, control);
   monitor_shed_code();
   for (int64_t left = -1; left != 0; left = time_left(monitor))

@@ -47,6 +47,21 @@ struct input {
   char bytes[MESSAGE_BYTES];
 };
 
+struct process {
+  pid_t pid;
+  pid_t parent;
+  uint64_t start_time; /* clock ticks since boot: with it a reused pid is told from this one */
+  uint32_t threads;
+  char state; /* the letter of proc_pid_stat(5) */
+  bool is_member; /* of the container */
+};
+
+struct process_table {
+  struct process *items;
+  size_t count;
+  size_t capacity;
+};
+
 struct client {
   int socket; /* -1: a free place */
   bool wants_output;
@@ -54,6 +69,9 @@ struct client {
   bool follows_log; /* wants 'G' when the log has grown */
   bool has_hung_up; /* it takes nothing any more; what it has sent is still read */
   bool is_held;     /* its next message is input, and the input buffer is full */
+  bool has_frozen;  /* the container stands still as long as it is there */
+  bool owes_answer; /* `answer` could not be sent yet */
+  uint32_t answer;  /* to its last 'Z': 0, or an errno */
   unsigned owes;    /* bit per stream whose chunk it has not taken */
   uint32_t acknowledge; /* input bytes that it has not been told of */
 };
@@ -73,6 +91,8 @@ struct monitor {
   int64_t exited_at;   /* CLOCK_MONOTONIC, milliseconds */
   int64_t last_output; /* the same */
   int client_limit;    /* places in use, free ones between them included */
+  int freezers;        /* clients for which the container stands still */
+  struct process_table stopped; /* the processes that were stopped for them */
   struct stream streams[STREAM_COUNT];
   struct input input;
   struct log_file log;
@@ -110,10 +130,16 @@ void pump_close_streams(struct monitor *monitor);
 void pump_input(struct monitor *monitor);
 void pump_close_input(struct monitor *monitor);
 
+/* freeze.c */
+/* Stop the container's processes for one more client; success means that they stand still. -1 with errno: for this client they do not. */
+must_check int freeze_take(struct monitor *monitor);
+/* One client fewer; after the last one, those go on that were stopped by us. */
+void freeze_release(struct monitor *monitor);
+
 /* monitor_cleanup.c */
-/* One of the steps after_exit_remove will remove `path`, or what it lies in. */
+/* One of the steps after_exit_* will remove `path`, or what it lies in. */
 bool cleanup_takes(const struct plan *plan, const char *path);
-/* Run the steps after_exit_remove in the order of the plan; what cannot be removed stays for `system prune`. */
+/* Run the steps after_exit_* in the order of the plan; what cannot be removed stays for `system prune`. */
 void cleanup_after_exit(const struct monitor *monitor);
 
 /* monitor_process.c */

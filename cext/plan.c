@@ -23,6 +23,8 @@ struct signature {
 static const struct signature signatures[] = {
     {STEP_MONITOR, "uqq", "ttt"},
     {STEP_AFTER_EXIT_REMOVE, "", "p"},
+    {STEP_AFTER_EXIT_DISCARD, "", "pp"},
+    {STEP_AFTER_EXIT_VOLUME, "", "ppp"},
     {STEP_JOIN_NAMESPACE, "u", "p"},
     {STEP_JOIN_PROCESS, "du", ""},
     {STEP_CLONE, "u", ""},
@@ -62,7 +64,7 @@ static const struct signature signatures[] = {
     {STEP_SECCOMP, "u", "x"},
     {STEP_PARENT_DEATH_SIGNAL, "u", ""},
     {STEP_COMMAND, "ub", "t*"},
-    {STEP_UNTAR, "du", "pp*"},
+    {STEP_UNTAR, "duu", "pp*"},
     {STEP_TAR_CHANGES, "dul*", "t*"},
     {STEP_LIST_CHANGES, "dul*", "t*"},
     {STEP_REMOVE_TREE, "", "p"},

@@ -181,10 +181,18 @@ static pid_t start_blocked(struct start *start) {
   return start->detached ? start->pid : child;
 }
 
+static int copy_above(int descriptor) {
+  int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, ABOVE_ALL_OF_THESE);
+
+  if (copy < 0 && errno == EINVAL)
+    errno = EMFILE; /* the limit of open files lies below that number */
+  return copy;
+}
+
 pid_t spawn_helper(int program, const char *mode, const int *numbers, const int *sources, size_t count, int detached) {
   char *const arguments[] = {"ocirun-init", (char *)(uintptr_t)mode, ROOM_FOR_NAME, NULL};
   int copies[MAX_DESCRIPTORS];
-  auto_close int above = fcntl(program, F_DUPFD_CLOEXEC, ABOVE_ALL_OF_THESE);
+  auto_close int above = copy_above(program);
   struct start start;
   sigset_t all, before;
   pid_t pid = -1;
@@ -205,7 +213,7 @@ pid_t spawn_helper(int program, const char *mode, const int *numbers, const int 
       return -1;
     }
   for (; start.count < count; start.count++) {
-    copies[start.count] = fcntl(sources[start.count], F_DUPFD_CLOEXEC, ABOVE_ALL_OF_THESE);
+    copies[start.count] = copy_above(sources[start.count]);
     if (copies[start.count] < 0)
       break;
   }

@@ -44,7 +44,7 @@ static int extract_member(struct untar *untar, struct failure *failure) {
     return fail_because(failure, EINVAL, raw, reason);
   if (untar->path.length == 0 && member->type != TAR_DIRECTORY)
     return fail_because(failure, EINVAL, raw, "it would replace the root directory");
-  if (untar->reader.members > UNTAR_MEMBER_LIMIT)
+  if (untar->reader.members > untar->member_limit)
     return fail_because(failure, E2BIG, raw, "the layer has too many members");
   answer = check_names(untar, failure);
   if (answer != 0)
@@ -86,6 +86,7 @@ int step_untar(const struct step *step, struct failure *failure) {
 
   if (untar.target < 0)
     return fail(failure, target);
+  untar.member_limit = step->integers[2] == 0 ? UNTAR_MEMBER_LIMIT : step->integers[2];
   /* Were the target's parent to have a default ACL, every file would get it. */
   (void)!fremovexattr(untar.target, "system.posix_acl_default");
   umask(0);

@@ -40,6 +40,7 @@ struct untar {
   uint32_t flags;
   const struct plan_string *lowers; /* top first */
   uint32_t lower_count;
+  uint64_t member_limit;
   struct buffer path;      /* of the member, cleaned; "" is the target itself */
   int parent;              /* the directory last used, -1 at first, and its path */
   struct buffer parent_path;

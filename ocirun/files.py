@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+# The way out of EMFILE.
+OPEN_FILES_HINT = "raise the limit of open files: ulimit -n 1024"
+
+
 def storage_error(error: OSError, action: str) -> StorageError:
     """Make the one-line error of an OSError met while doing `action` (a phrase such as "write /x")."""
     hint = {
@@ -24,8 +28,16 @@ def storage_error(error: OSError, action: str) -> StorageError:
         errno.EDQUOT: "your disk quota is used up; free space, or move the store with --root",
         errno.EROFS: "the file system is read-only; choose another place with --root",
         errno.EACCES: "check its owner and mode, or choose another place with --root",
+        errno.EMFILE: OPEN_FILES_HINT,
     }.get(error.errno or 0, "")
     return StorageError(f"{action}: {os.strerror(error.errno or 0)}", hint)
+
+
+def output_error(error: OSError, name: str) -> StorageError:
+    """Make the one-line error of an OSError met while writing `name`, a file or stream that our user chose."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    hint = "free space there, or send the output elsewhere" if error.errno in full else "send the output elsewhere"
+    return StorageError(f"write {name}: {os.strerror(error.errno or 0)}", hint)
 
 
 def fsync_directory(path: str) -> None:

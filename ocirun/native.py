@@ -5,11 +5,13 @@ answers is written down in cext/plan.h and cext/launch.h.
 """
 
 import _socket
+import errno
 import os
 
 from _ocirun_native import ffi, lib
 
 from ocirun.errors import HostError, StepError
+from ocirun.files import OPEN_FILES_HINT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +50,16 @@ def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
     return int(descriptor)
 
 
+def flush_file_system(path: str) -> None:
+    """Wait until all that was written to the file system of directory `path` is on its disk (syncfs(2)). Raises OSError."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if lib.syncfs(directory) < 0:
+            raise _error(f"flush the file system of {path}", path)
+    finally:
+        os.close(directory)
+
+
 def check_plan(plan: bytes) -> int:
     """Decode `plan` as the helper will and return the number of its steps. Raises StepError, with the reason as its path."""
     decoded = ffi.new("struct plan *")
@@ -84,6 +96,8 @@ def spawn(plan: bytes, mode: str, descriptors: "dict[int, int]") -> int:
             os.close(program)
     except OSError as error:
         hint = "build it with `make build`, or install ocirun again" if isinstance(error, FileNotFoundError) else ""
+        if error.errno == errno.EMFILE:
+            hint = OPEN_FILES_HINT
         raise HostError(f"start {_HELPER}: {os.strerror(error.errno or 0)}", hint) from error
 
 

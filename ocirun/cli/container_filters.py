@@ -1,17 +1,21 @@
 """Which containers `ps` shows: docker's filters over records and states."""
 
 from ocirun.cli.filters import Filters
-from ocirun.errors import NotFoundError, UsageError
+from ocirun.engine.image_names import ImageNames
+from ocirun.errors import NotFoundError, UnsupportedError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.engine.context import Engine
     from ocirun.engine.records import Container, State
 
+# Docker looks at `isolation` on Windows only.
 _ALLOWED = frozenset(
-    ("ancestor", "before", "exited", "id", "is-task", "label", "name", "network", "since", "status", "volume")
+    "ancestor before expose exited health id is-task isolation label name network publish since status volume".split()
 )
-_LATER = frozenset(("expose", "health", "isolation", "publish"))
+_HEALTHS = frozenset(("healthy", "none", "starting", "unhealthy"))
+_PROTOCOLS = frozenset(("sctp", "tcp", "udp"))
+_LAST_PORT = 65535
 _STATES = frozenset(("created", "dead", "exited", "paused", "removing", "restarting", "running"))
 
 
@@ -22,7 +26,7 @@ def select(engine: "Engine", texts: "list[str]", *, everything: bool, last: int)
     """
     from ocirun.engine.records import list_containers, status
 
-    choice = _Choice(engine, Filters(texts, _ALLOWED, _LATER))
+    choice = _Choice(engine, Filters(texts, _ALLOWED))
     everything = everything or last > 0 or "status" in choice.filters
     found: list[tuple[Container, State]] = []
     for container in list_containers(engine):
@@ -37,7 +41,7 @@ def select(engine: "Engine", texts: "list[str]", *, everything: bool, last: int)
 class _Choice:
     """The filters of one listing, with what is looked up once."""
 
-    __slots__ = ("ancestors", "before", "exits", "filters", "since")
+    __slots__ = ("ancestors", "before", "exits", "exposed", "filters", "healths", "images", "since")
 
     def __init__(self, engine: "Engine", filters: Filters) -> None:
         self.filters = filters
@@ -51,8 +55,17 @@ class _Choice:
         except ValueError:
             raise UsageError(f"invalid filter 'exited={filters.single('exited')}'", "it is an exit code") from None
         filters.boolean("is-task")
+        self.healths = frozenset(filters.values("health"))
+        for value in sorted(self.healths - _HEALTHS):
+            raise UsageError(
+                f"unrecognized filter value for health: {value}", f"a health is one of: {', '.join(sorted(_HEALTHS))}"
+            )
+        self.exposed = [_ports("expose", value) for value in filters.values("expose")]
+        for value in filters.values("publish"):
+            _ports("publish", value)
         self.before = _created(engine, filters.single("before"))
         self.since = _created(engine, filters.single("since"))
+        self.images = ImageNames(engine)
         self.ancestors = _ancestors(engine, filters.values("ancestor"))
 
     def fits(self, container: "Container", state: "State") -> bool:
@@ -71,7 +84,46 @@ class _Choice:
             and ("network" not in filters or record.get("network_mode", "") in filters.values("network"))
             and self._mounts(container)
             and self._descends(container)
+            and self._exposes(container)
+            # No port of a container is published yet.
+            and "publish" not in filters
             and not filters.boolean("is-task", default=False)
+            and self._has_health(container, state)
+        )
+
+    def _exposes(self, container: "Container") -> bool:
+        if "expose" not in self.filters:
+            return True
+        found = []
+        for text in (container.record.get("config") or {}).get("ExposedPorts") or ():
+            try:
+                found.append(_ports("expose", text))
+            except UsageError:
+                # An image may write there what it likes.
+                continue
+        return any(
+            protocol == wanted and first <= end and start <= last
+            for protocol, first, last in found
+            for wanted, start, end in self.exposed
+        )
+
+    def _has_health(self, container: "Container", state: "State") -> bool:
+        """Raises UnsupportedError for a running container whose health somebody would have to check."""
+        if "health" not in self.filters:
+            return True
+        test = ((container.record.get("config") or {}).get("Healthcheck") or {}).get("Test") or ["NONE"]
+        if test[0] == "NONE" or state.status == "created":
+            return "none" in self.healths
+        if not state.running:
+            # What has ended is not healthy; docker says so, too.
+            return "unhealthy" in self.healths
+        if self.healths == {"none"}:
+            return False
+        if self.healths >= _HEALTHS - {"none"}:
+            return True
+        raise UnsupportedError(
+            f"the health of container {container.name or container.id} is not known: health checks are not run yet",
+            "health=none finds those without one",
         )
 
     def _mounts(self, container: "Container") -> bool:
@@ -86,9 +138,13 @@ class _Choice:
         """Whether the container's image is one of the ancestors, or is built on all the layers of one."""
         if "ancestor" not in self.filters:
             return True
-        layers = container.record.get("layers", [])
+        record = container.record
+        layers, own = record.get("layers", []), record.get("image_id")
         return any(
-            container.record.get("image_id") == image_id or container.record.get("image") == text or top in layers
+            own == image_id
+            or top in layers
+            # The image `host` is in no store, and has no id.
+            or (record.get("image") == text and (not own or self.images.means(text, own)))
             for text, image_id, top in self.ancestors
         )
 
@@ -99,6 +155,18 @@ def _created(engine: "Engine", reference: str) -> str:
     from ocirun.engine.records import find_container
 
     return str(find_container(engine, reference).record.get("created", ""))
+
+
+def _ports(name: str, text: str) -> "tuple[str, int, int]":
+    """(protocol, first, last) of docker's PORT[-PORT][/PROTOCOL]. Raises UsageError."""
+    ports, slash, protocol = text.partition("/")
+    first, dash, last = ports.partition("-")
+    numbers = [
+        number for number in (first, last if dash else first) if number.isdecimal() and int(number) <= _LAST_PORT
+    ]
+    if len(numbers) < 2 or int(numbers[0]) > int(numbers[1]) or (slash and protocol.lower() not in _PROTOCOLS):
+        raise UsageError(f"invalid filter '{name}={text}'", "it is PORT[-PORT][/PROTOCOL], such as 80/tcp")
+    return protocol.lower() or "tcp", int(numbers[0]), int(numbers[1])
 
 
 def _ancestors(engine: "Engine", texts: "list[str]") -> "list[tuple[str, str, str]]":

@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.cli.options import Flags
     from ocirun.engine.context import Engine
+    from ocirun.errors import OcirunError
 
 
 def _environment(text: str) -> str:
@@ -42,7 +43,7 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     from ocirun.engine.exec import exec_container
     from ocirun.engine.options import ExecOptions
     from ocirun.engine.records import find_container
-    from ocirun.errors import CommandNotExecutableError, InvalidError, NotFoundError, StepError
+    from ocirun.errors import InvalidError, NotFoundError, StepError
 
     container = find_container(engine, arguments[0])
     detach, tty = flags.boolean("detach"), flags.boolean("tty")
@@ -62,12 +63,8 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     rows, columns = window_size() if tty and not detach else (0, 0)
     try:
         session = exec_container(engine, container, options, rows=rows, columns=columns)
-    except (InvalidError, NotFoundError) as error:
-        # A wrong directory or user: docker's runtime says that the command cannot be executed.
-        raise CommandNotExecutableError(error.what, error.hint) from error
-    except StepError as error:
-        error.exit_code = max(error.exit_code, CommandNotExecutableError.exit_code)
-        raise
+    except (InvalidError, NotFoundError, StepError) as error:
+        raise _failure(error, detach=detach) from error
     try:
         if detach:
             return 0
@@ -75,3 +72,15 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     finally:
         session.close()
     return 0 if status is None else status
+
+
+def _failure(error: "OcirunError", *, detach: bool) -> "OcirunError":
+    """The error of a command that did not start, with docker's exit status."""
+    from ocirun.errors import CommandNotExecutableError, StepError
+
+    if not isinstance(error, StepError):
+        # A wrong directory or user: docker's runtime says that the command cannot be executed.
+        error = CommandNotExecutableError(error.what, error.hint)
+    # Nobody waits for the status of a detached command, so docker's client fails with its own, like any of its commands.
+    error.exit_code = 1 if detach else max(error.exit_code, CommandNotExecutableError.exit_code)
+    return error

@@ -1,10 +1,12 @@
 """What becomes of an error: one line on standard error, and an exit status."""
 
+import errno
 import sys
 
 from ocirun.cli.options import OptionError
 from ocirun.cli.output import flush_errors, one_line, write_error
 from ocirun.errors import OcirunError
+from ocirun.files import OPEN_FILES_HINT
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -40,6 +42,8 @@ def sentence(error: BaseException, path: str) -> str:
     elif isinstance(error, OSError) and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         what = ": ".join([*names, error.strerror])
+        if error.errno == errno.EMFILE:
+            hint = OPEN_FILES_HINT
     elif isinstance(error, MemoryError):
         what, hint = "out of memory", "free some, or ask for less at a time"
     elif isinstance(error, RecursionError):

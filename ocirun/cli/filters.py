@@ -1,6 +1,6 @@
 """`--filter name=value`: several of one name widen the choice, different names narrow it, as docker has it."""
 
-from ocirun.errors import UnsupportedError, UsageError
+from ocirun.errors import UsageError
 
 
 class Filters:
@@ -8,14 +8,12 @@ class Filters:
 
     __slots__ = ("_values",)
 
-    def __init__(self, texts: "list[str]", allowed: "frozenset[str]", later: "frozenset[str]" = frozenset()) -> None:
-        """Raises UsageError for a name that is not in `allowed`, UnsupportedError for one of `later`."""
+    def __init__(self, texts: "list[str]", allowed: "frozenset[str]") -> None:
+        """Raises UsageError for a name that is not in `allowed`."""
         self._values: dict[str, list[str]] = {}
         for text in texts:
             name, _, value = text.partition("=")
             name = name.strip().lower()
-            if name in later:
-                raise UnsupportedError(f"filter '{name}' is not supported yet")
             if name not in allowed:
                 raise UsageError(f"invalid filter '{name}'", f"known are: {', '.join(sorted(allowed))}")
             self._values.setdefault(name, []).append(value.strip())

@@ -8,7 +8,6 @@ if TYPE_CHECKING:
 
 _DECIMAL = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB")
-_SUFFIXES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -106,27 +105,3 @@ def shorten(text: str, length: int) -> str:
 def short_id(identifier: str) -> str:
     """The first twelve digits of an id, without its algorithm."""
     return identifier.partition(":")[2][:12] if ":" in identifier else identifier[:12]
-
-
-def parse_bytes(text: str) -> int:
-    """A size with docker's suffixes (b k m g t p, then b or ib), all of 1024. Raises ValueError."""
-    end = len(text)
-    while end and text[end - 1] not in "0123456789. ":
-        end -= 1
-    if not end:
-        raise ValueError(f"invalid size: '{text}'")
-    number = text[:end].removesuffix(" ")
-    suffix = text[end:].lower()
-    try:
-        size = float(number) if number.strip() == number and "_" not in number else None
-    except ValueError:
-        size = None
-    if size is None:
-        raise ValueError(f'strconv.ParseFloat: parsing "{number}": invalid syntax')
-    if not 0 <= size < 1 << 63:
-        raise ValueError(f"invalid size: '{text}'")
-    if suffix in ("", "b"):
-        return int(size)
-    if suffix[0] not in _SUFFIXES or suffix[1:] not in ("", "b", "ib"):
-        raise ValueError(f"invalid suffix: '{suffix}'")
-    return int(size * _SUFFIXES[suffix[0]])

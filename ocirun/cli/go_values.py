@@ -70,6 +70,7 @@ LEFT_OUT: "dict[str, Any]" = {
     "StorageOpt": NIL_MAP,
     "Sysctls": NIL_MAP,
     "Tmpfs": NIL_MAP,
+    "VirtualSize": 0,
 }
 
 

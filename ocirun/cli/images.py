@@ -59,7 +59,8 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
         line for image in list_images(engine, filters) for line in _lines(image, digests=digests, truncated=truncated)
     ]
     table = _DIGESTS if flags.boolean("digests") else _TABLE
-    if flags.boolean("quiet"):
+    if flags.boolean("quiet") and wanted in ("", "table", "raw"):
+        # Other templates win over --quiet here, unlike with ps.
         wanted = "image_id: {{.ID}}" if wanted == "raw" else "{{.ID}}"
     elif wanted == "raw":
         wanted = _RAW % ("digest: {{.Digest}}\n" if flags.boolean("digests") else "")
@@ -97,5 +98,7 @@ COLUMNS = Columns("*formatter.imageContext", {
     "Size": ("SIZE", lambda line: human_size(line.image.size)),
     "Tag": ("TAG", lambda line: line.tag),
     "UniqueSize": ("UNIQUE SIZE", lambda _: "N/A"),
+    # An old name, which docker 28 still knows; with one digit more, as ever.
+    "VirtualSize": ("SIZE", lambda line: human_size(line.image.size, 4)),
 })
 # fmt: on

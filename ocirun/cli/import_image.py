@@ -17,6 +17,7 @@ VERB = Verb(
         Option("message", "string", "What the image's history says", short="m"),
         Option("platform", "string", "The platform that the files are for, such as linux/arm64"),
     ),
+    aside="$OCIRUN_LAYER_LIMITS sets how far a layer may blow up: bytes=1t,ratio=500,entries=16777216 unless told otherwise.",
 )
 
 
@@ -26,13 +27,12 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     from ocirun.cli.output import write
     from ocirun.engine.import_image import import_image
     from ocirun.oci.platform import Platform
-    from ocirun.oci.reference import Reference
 
     source = arguments[0]
     image_id = import_image(
         engine,
         standard_input("requested import from stdin, but stdin is empty") if source == "-" else source,
-        Reference.parse(arguments[1]) if len(arguments) > 1 else None,
+        arguments[1] if len(arguments) > 1 else "",
         flags.values("change"),
         flags.text("message"),
         Platform.parse(flags.text("platform")) if flags.text("platform") else None,

@@ -62,7 +62,7 @@ def _documents(
             yield document
             break
         else:
-            failures.append(missing if len(kinds) == 1 else NotFoundError(f"No such object: {name}"))
+            failures.append(missing if len(kinds) == 1 else NotFoundError(f"Error: No such object: {name}"))
 
 
 def _document(engine: "Engine", kind: str, name: str, *, size: bool) -> "Any":
@@ -72,9 +72,18 @@ def _document(engine: "Engine", kind: str, name: str, *, size: bool) -> "Any":
 
         return container_document(engine, find_container(engine, name), size=size)
     if kind == "image":
-        from ocirun.engine.inspect_image import image_document
-
-        return image_document(engine, name)
+        return _image_document(engine, name)
     from ocirun.engine.volumes import inspect_volume
 
     return inspect_volume(engine, name)
+
+
+def _image_document(engine: "Engine", name: str) -> "Any":
+    from ocirun.engine.inspect_image import image_document
+    from ocirun.oci.reference import InvalidReferenceError
+
+    try:
+        return image_document(engine, name)
+    except InvalidReferenceError as error:
+        # Nothing can have such a name; that is no reason not to show the others.
+        raise NotFoundError(error.what, error.hint) from error

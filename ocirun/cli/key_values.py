@@ -26,17 +26,15 @@ def check_label(text: str) -> str:
 def environment(files: "list[str]", words: "list[str]") -> "list[str]":
     """The variables "K=V" of the files, then of the words; a name alone takes its value from our own environment.
 
-    A name that our environment does not have is left out. Raises UsageError.
+    A name that our environment does not have is left out of a file; among the words it stays "K", and takes the variable
+    away from what the image sets (docker does both). Raises UsageError.
     """
-    lines = [line for path in files for line in read_lines(path, "env")]
-    result = []
-    for line in [*lines, *words]:
-        name, equals, _ = line.partition("=")
-        if equals:
-            result.append(line)
-        elif name in os.environ:
-            result.append(f"{name}={os.environ[name]}")
-    return result
+    lines = [_with_value(line) for path in files for line in read_lines(path, "env")]
+    return [line for line in lines if "=" in line] + [_with_value(word) for word in words]
+
+
+def _with_value(line: str) -> str:
+    return line if "=" in line or line not in os.environ else f"{line}={os.environ[line]}"
 
 
 def labels(files: "list[str]", words: "list[str]") -> "dict[str, str]":

@@ -24,7 +24,7 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     signal = flags.text("signal") or "SIGKILL"
 
     def kill(name: str) -> str:
-        kill_container(engine, find_container(engine, name), signal)
+        kill_container(find_container(engine, name), signal)
         return name
 
     return for_each(engine, arguments, kill)

@@ -56,6 +56,13 @@ def print_rows(subjects: "Iterable[Any]", columns: Columns, wanted: str, table: 
         write("".join(lines), controls=has_controls(text))
 
 
+def check_fields(columns: Columns, wanted: str) -> None:
+    """Raise InvalidError when the template `wanted` asks for what `columns` do not have, be there lines or not."""
+    template = parse_template(wanted, "failed to parse template")
+    fields = {name: _constant(header) for name, header in columns.headers.items()}
+    apply(template, Row(GoMap(), fields, dict.fromkeys(columns.methods, _label_header), columns.type_name))
+
+
 def has_controls(text: str) -> bool:
     """Whether the user's own template colours what it prints: then all control characters may pass."""
     return "\x1b" in text or "\\x1b" in text or "\\033" in text or "\\u001b" in text

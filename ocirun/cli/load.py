@@ -22,6 +22,7 @@ VERB = Verb(
         Option("platform", "string", "Of an image for several platforms load this one, such as linux/arm64"),
         Option("quiet", "bool", "Print only the names of the images", short="q"),
     ),
+    aside="$OCIRUN_LAYER_LIMITS sets how far a layer may blow up: bytes=1t,ratio=500,entries=16777216 unless told otherwise.",
 )
 
 

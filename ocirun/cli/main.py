@@ -7,7 +7,7 @@ import os
 import sys
 
 from ocirun.cli.commands import find
-from ocirun.cli.options import NOT_YET, HelpRequest, Option, Verb, parse
+from ocirun.cli.options import NOT_YET, HelpRequest, Option, Verb, absolute_path, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def main(words: "list[str] | None" = None) -> int:
     way = _Way()
     try:
         _open_standard_streams()
+        _leave_us_our_files()
         status = _command(sys.argv[1:] if words is None else words, way)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        _flush_output()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback unasked
         from ocirun.cli.failures import report
 
@@ -101,6 +101,20 @@ def _open_standard_streams() -> None:
         open_standard_streams()
 
 
+def _leave_us_our_files() -> None:
+    """Take those bits out of the umask that would keep us from what we make ourselves (umask 777); the others are the user's."""
+    mask = os.umask(0o077)
+    os.umask(mask & 0o077)
+
+
+def _flush_output() -> None:
+    """Hand what was printed to the kernel. Raises BrokenPipeError, StorageError."""
+    # Who has not loaded the module has printed nothing.
+    output = sys.modules.get("ocirun.cli.output")
+    if output is not None:
+        output.flush()
+
+
 def _engine(root: str, runroot: str, *, debug: bool) -> "Engine":
     from ocirun.engine.context import Engine
     from ocirun.engine.settings import Settings, default_settings
@@ -109,10 +123,11 @@ def _engine(root: str, runroot: str, *, debug: bool) -> "Engine":
     settings = default_settings(os.environ, os.getuid())
     return Engine(
         Settings(
-            os.path.abspath(root or settings.root),
-            os.path.abspath(runroot or settings.runroot),
+            absolute_path(root or settings.root),
+            absolute_path(runroot or settings.runroot),
             search_path=settings.search_path,
             home=settings.home,
+            layer_limits=settings.layer_limits,
             debug=debug,
         )
     )

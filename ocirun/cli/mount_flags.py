@@ -1,7 +1,6 @@
 """The grammars of -v and --mount: docker's, with docker's messages."""
 
-import os
-
+from ocirun.cli.options import absolute_path
 from ocirun.errors import UnsupportedError, UsageError
 
 TYPE_CHECKING = False
@@ -47,7 +46,7 @@ def parse_volume(text: str) -> "Mount":
         raise UsageError(f"invalid volume specification: '{text}'", "an anonymous volume takes no mode")
     if words and not _is_mode(words) and words != [""]:
         raise UsageError(f"invalid mode: {parts[2]}", "known are: ro rw z Z nocopy and the kinds of propagation")
-    source = os.path.abspath(parts[0]) if parts[0].startswith(".") else parts[0]
+    source = absolute_path(parts[0]) if parts[0].startswith(".") else parts[0]
     bind = source.startswith("/")
     if bind and "nocopy" in words:
         raise UsageError(f"invalid mode: {parts[2]}", "nocopy is for volumes")
@@ -90,7 +89,7 @@ def parse_mount(text: str) -> "Mount":
     _check_together(kind, values)
     source = values.get("source", "")
     if kind == "bind" and source.startswith("."):
-        source = os.path.abspath(source)
+        source = absolute_path(source)
     recursive = values.get("bind-recursive", "enabled")
     options: dict[str, str] = {}
     if values.get("bind-nonrecursive") == "true" or recursive == "disabled":
@@ -130,10 +129,10 @@ def _checked(key: str, name: str, value: str) -> str:
             raise ValueError(f"invalid value for {key}: {value}")
         return "true" if value in _TRUE else "false"
     if name == "tmpfs-size":
-        from ocirun.cli.formats import parse_bytes
+        from ocirun.oci.sizes import parse_size
 
         try:
-            return str(parse_bytes(value))
+            return str(parse_size(value))
         except ValueError:
             raise ValueError(f"invalid value for {key}: {value}") from None
     if name == "tmpfs-mode":

@@ -4,6 +4,8 @@ The grammar is that of docker's command line: -it, -e X, -eX, -e=X, --name=x, --
 arguments unless the verb says otherwise, the last of a repeated option winning unless it is a list. Nothing is abbreviated.
 """
 
+import os
+
 from ocirun.errors import UnsupportedError, UsageError
 
 TYPE_CHECKING = False
@@ -83,9 +85,9 @@ class Option:
                 raise ValueError("bad format of filter (expected name=value)")
             return text
         if self.kind == "bytes":
-            from ocirun.cli.formats import parse_bytes
+            from ocirun.oci.sizes import parse_size
 
-            return parse_bytes(text)
+            return parse_size(text)
         if self.kind == "duration":
             from ocirun.oci.durations import parse_duration
 
@@ -132,6 +134,10 @@ class Verb:
         self.aliases = aliases
         self.statuses = statuses
         self.aside = aside
+
+
+# Every verb has it, unless a table says otherwise (run's -h is the host name).
+_HELP = Option("help", "bool", "Show this text")
 
 
 class Flags:
@@ -211,10 +217,20 @@ def quote(text: str) -> str:
     return go_quote(text)
 
 
-class _Parser:
-    """Reads the words of one command line."""
+def absolute_path(path: str) -> str:
+    """`path` from the current directory on. Raises UsageError when that has been removed."""
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: the current directory has been removed", "change to another one, or give an absolute path"
+        ) from None
 
-    __slots__ = ("arguments", "flags", "hint", "longs", "shorts", "verb", "words")
+
+class _Parser:
+    """Reads the words of one command line. `wants_help` is the value of --help."""
+
+    __slots__ = ("arguments", "flags", "hint", "longs", "shorts", "verb", "wants_help", "words")
 
     def __init__(self, verb: Verb, words: "list[str]", path: str) -> None:
         self.verb = verb
@@ -224,6 +240,7 @@ class _Parser:
         self.shorts = {option.short: option for option in verb.options if option.short}
         self.flags = Flags(self.longs)
         self.arguments: list[str] = []
+        self.wants_help = False
 
     def parse(self) -> None:
         words = self.words
@@ -245,10 +262,8 @@ class _Parser:
         name, equals, text = word[2:].partition("=")
         if not name or name[0] == "-":
             raise UsageError(f"bad flag syntax: {word}", self.hint)
-        option = self.longs.get(name)
+        option = self.longs.get(name) or (_HELP if name == _HELP.name else None)
         if option is None:
-            if name == "help":
-                raise HelpRequest
             raise UsageError(f"unknown flag: --{name}", self.hint)
         if not equals:
             if option.kind == "bool":
@@ -261,10 +276,8 @@ class _Parser:
 
     def short(self, letters: str) -> None:
         while letters:
-            option = self.shorts.get(letters[0])
+            option = self.shorts.get(letters[0]) or (_HELP if letters[0] == "h" else None)
             if option is None:
-                if letters[0] == "h":
-                    raise HelpRequest
                 raise UsageError(f"unknown shorthand flag: {letters[0]!r} in -{letters}", self.hint)
             rest = letters[1:]
             if len(rest) > 1 and rest[0] == "=":
@@ -281,11 +294,8 @@ class _Parser:
             letters = rest
 
     def store(self, option: Option, text: str) -> None:
-        if option.refused:
-            # A switch may always be set to what it is anyway.
-            usual = _TRUE if option.default is True else _FALSE
-            harmless = text in option.accepted or (option.kind == "bool" and text in usual)
-            if not harmless:
+        if option.refused and option.kind != "bool":
+            if text not in option.accepted:
                 raise UnsupportedError(f"--{option.name} is {option.refused}", self.hint)
             return
         try:
@@ -293,7 +303,13 @@ class _Parser:
         except ValueError as error:
             message = f"invalid argument {quote(text)} for {quote(option.label)} flag: {error}"
             raise UsageError(message, self.hint) from None
-        self.flags.put(option, value)
+        if option is _HELP:
+            self.wants_help = value
+        elif not option.refused:
+            self.flags.put(option, value)
+        elif value != option.empty() and text not in option.accepted:
+            # A switch may always be set to what it is anyway.
+            raise UnsupportedError(f"--{option.name} is {option.refused}", self.hint)
 
 
 def parse(verb: Verb, words: "list[str]", path: str) -> "tuple[Flags, list[str]]":
@@ -303,6 +319,8 @@ def parse(verb: Verb, words: "list[str]", path: str) -> "tuple[Flags, list[str]]
     """
     parser = _Parser(verb, words, path)
     parser.parse()
+    if parser.wants_help:
+        raise HelpRequest
     _check_count(verb, parser.arguments, path, parser.hint)
     return parser.flags, parser.arguments
 

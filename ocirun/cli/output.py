@@ -8,18 +8,31 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
 
 def write(text: str, *, controls: bool = False) -> None:
-    """Put `text` on standard output. Raises OSError, BrokenPipeError among them.
+    """Put `text` on standard output. Raises BrokenPipeError, StorageError.
 
     Names, labels and commands come from images and containers, so a terminal gets "?" for their control characters, as from
     ls(1); with `controls` all of them. What is no terminal gets `text` as it is.
     """
     if not controls and sys.stdout is not None and sys.stdout.isatty():
         text = "\n".join(_without_controls(line) for line in text.split("\n"))
-    _put(sys.stdout, text)
+    _to_output(lambda: _put(sys.stdout, text))
+
+
+def _to_output(action: "Callable[[], object]") -> None:
+    try:
+        action()
+    except BrokenPipeError:
+        # The reader has gone, which is no fault of anybody's.
+        raise
+    except OSError as error:
+        from ocirun.files import output_error
+
+        raise output_error(error, "standard output") from error
 
 
 def write_error(text: str) -> None:
@@ -32,9 +45,9 @@ def write_error(text: str) -> None:
 
 
 def flush() -> None:
-    """Hand everything written to standard output to the kernel. Raises OSError, such as on a full disk."""
+    """Hand everything written to standard output to the kernel. Raises BrokenPipeError, StorageError."""
     if sys.stdout is not None:
-        sys.stdout.flush()
+        _to_output(sys.stdout.flush)
 
 
 def flush_errors() -> None:

@@ -1,7 +1,7 @@
 """`ocirun ps`: list containers."""
 
 from ocirun.cli.formats import ago, container_status, human_size, local_time, short_id, shorten
-from ocirun.cli.listing import Columns, print_rows
+from ocirun.cli.listing import Columns, check_fields, print_rows
 from ocirun.cli.options import Option, Verb
 
 TYPE_CHECKING = False
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from ocirun.cli.options import Flags
     from ocirun.engine.context import Engine
+    from ocirun.engine.image_names import ImageNames
     from ocirun.engine.records import Container, State
 
 VERB = Verb(
@@ -37,14 +38,17 @@ _RAW = (
 
 
 class Line:
-    """One container of the list, with its state at the moment of listing."""
+    """One container of the list, with its state at the moment of listing, and the names of images."""
 
-    __slots__ = ("container", "engine", "state", "truncated")
+    __slots__ = ("container", "engine", "images", "state", "truncated")
 
-    def __init__(self, engine: "Engine", container: "Container", state: "State", *, truncated: bool) -> None:
+    def __init__(
+        self, engine: "Engine", container: "Container", state: "State", images: "ImageNames", *, truncated: bool
+    ) -> None:
         self.engine = engine
         self.container = container
         self.state = state
+        self.images = images
         self.truncated = truncated
 
     @property
@@ -56,19 +60,27 @@ class Line:
 def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     """Print the containers that the options select."""
     from ocirun.cli.container_filters import select
+    from ocirun.cli.output import write_error
+    from ocirun.engine.image_names import ImageNames
 
     del arguments
     last = 1 if flags.boolean("latest") and not flags.given("last") else flags.number("last")
     truncated = not flags.boolean("no-trunc")
     chosen = select(engine, flags.values("filter"), everything=flags.boolean("all"), last=last)
-    lines = [Line(engine, container, state, truncated=truncated) for container, state in chosen]
+    images = ImageNames(engine)
+    lines = [Line(engine, container, state, images, truncated=truncated) for container, state in chosen]
     wanted, table = flags.text("format"), _TABLE
     if flags.boolean("quiet"):
+        if wanted:
+            write_error("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
         wanted = "container_id: {{.ID}}" if wanted == "raw" else "{{.ID}}"
     elif wanted == "raw":
         wanted = _RAW + ("size: {{.Size}}\n" if flags.boolean("size") else "")
     elif flags.boolean("size"):
         table += "\t{{.Size}}"
+    if not lines:
+        # Docker tells what is wrong with the template all the same.
+        check_fields(COLUMNS, wanted.removeprefix("table"))
     print_rows(lines, COLUMNS, wanted, table)
     return 0
 
@@ -78,12 +90,15 @@ def _id(line: Line) -> str:
 
 
 def _image(line: Line) -> str:
-    image = str(line.record.get("image") or "")
+    image, image_id = str(line.record.get("image") or ""), str(line.record.get("image_id") or "")
     if not image:
         return "<no image>"
+    if image_id and not line.images.means(image, image_id):
+        # The name is gone, or another image's by now.
+        image = image_id
     if not line.truncated:
         return image
-    if image.startswith("sha256:") or short_id(image) == short_id(line.record.get("image_id", "")):
+    if image.startswith("sha256:") or short_id(image) == short_id(image_id):
         return short_id(image)
     from ocirun.errors import InvalidError
     from ocirun.oci.reference import Reference

@@ -39,12 +39,14 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
 
 
 def _start(engine: "Engine", name: str) -> str:
-    from ocirun.engine.records import find_container, status
-    from ocirun.engine.start import start_container
+    from ocirun.engine.records import find_container
+    from ocirun.engine.start import AlreadyRunningError, start_container
 
     container = find_container(engine, name)
-    if not status(container).running:
+    try:
         start_container(engine, container).close()
+    except AlreadyRunningError:
+        pass
     return name
 
 
@@ -68,10 +70,10 @@ def _session(engine: "Engine", container: "Container", *, tty: bool) -> "Session
     """A session with the container, which is started unless it runs."""
     from ocirun.cli.terminal import window_size
     from ocirun.engine.attach import open_session
-    from ocirun.engine.records import status
-    from ocirun.engine.start import start_container
+    from ocirun.engine.start import AlreadyRunningError, start_container
 
-    if status(container).running:
-        return open_session(engine.settings.runroot, container.id)
     rows, columns = window_size() if tty else (0, 0)
-    return start_container(engine, container, attach=True, rows=rows, columns=columns)
+    try:
+        return start_container(engine, container, attach=True, rows=rows, columns=columns)
+    except AlreadyRunningError:
+        return open_session(engine.settings.runroot, container.id)

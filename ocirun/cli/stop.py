@@ -27,7 +27,7 @@ def execute(engine: "Engine", flags: "Flags", arguments: "list[str]") -> int:
     timeout = flags.number("timeout") if flags.given("timeout") else None
 
     def stop(name: str) -> str:
-        stop_container(engine, find_container(engine, name), timeout, flags.text("signal"))
+        stop_container(find_container(engine, name), timeout, flags.text("signal"))
         return name
 
     return for_each_at_once(engine, arguments, stop)

@@ -249,12 +249,13 @@ class _Terminal:
 class _Output:
     """One of our output streams, written without blocking where that can be had."""
 
-    __slots__ = ("_is_own", "descriptor", "rest")
+    __slots__ = ("_is_own", "_name", "descriptor", "rest")
 
     def __init__(self, descriptor: int) -> None:
         """Pipes and terminals are opened a second time: O_NONBLOCK on `descriptor` itself would change it for our caller too."""
         self.rest = b""
         self.descriptor = descriptor
+        self._name = "standard output" if descriptor == 1 else "standard error"
         self._is_own = False
         mode = os.fstat(descriptor).st_mode
         if not (stat.S_ISFIFO(mode) or os.isatty(descriptor)):
@@ -275,9 +276,9 @@ class _Output:
         except BrokenPipeError:
             raise
         except OSError as error:
-            from ocirun.files import storage_error
+            from ocirun.files import output_error
 
-            raise storage_error(error, "write to the output") from error
+            raise output_error(error, self._name) from error
 
     def close(self) -> None:
         """Close what was opened here."""

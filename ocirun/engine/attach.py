@@ -2,8 +2,8 @@
 
 Messages are SOCK_SEQPACKET packets, a type byte and a payload; cext/clients.c is the other side. To the monitor: `I` input,
 `E` end of input, `W` window size, `K` signal, `D` detach, `N` only the exit status, `L` no output, `G` tell me when the log
-grows. From it: `O` output, `e` error output, `S` started, `F` failed to start, `A` input taken, `G` the log has grown,
-`X` exit status, the last.
+grows, `Z` freeze or thaw. From it: `O` output, `e` error output, `S` started, `F` failed to start, `A` input taken, `G` the
+log has grown, `Z` frozen or thawed, `X` exit status, the last.
 """
 
 import _socket
@@ -104,6 +104,17 @@ class Session:
     def follow_log(self) -> None:
         """Ask for `G` messages after each write to the log, and for no output."""
         self._send(b"G")
+
+    def freeze(self, *, wanted: bool) -> int:
+        """Let the container's processes stand still, until this is asked with False or the connection ends, however it ends.
+
+        Returns 0 when it is so, also when the container has ended; else the errno of what was in the way.
+        """
+        self._send(b"Z" + bytes([wanted]))
+        while (message := self.receive()) is not None:
+            if message[0] == b"Z":
+                return int(struct.unpack("<I", message[1])[0])
+        return 0
 
     def wait(self) -> int:
         """Wait for the program's end and return its exit status, 0 to 255; KILLED when the monitor ended without telling it."""

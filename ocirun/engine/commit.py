@@ -3,7 +3,7 @@
 from ocirun.engine.changes import changes_step, container_maps
 from ocirun.engine.records import id_of_name, status
 from ocirun.engine.tasks import FIRST_DESCRIPTOR, run_task
-from ocirun.errors import ConflictError, InvalidError, UsageError
+from ocirun.errors import ConflictError, InvalidError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def commit_container(
     Raises UsageError, ConflictError, StorageError, StepError; no part of the image is visible then.
     """
     from ocirun.engine.host_image import mark_as_on_host
+    from ocirun.engine.tag import parse_new_name
     from ocirun.image.config_changes import apply_changes
     from ocirun.image.copy import copy_image
     from ocirun.image.store_sink import StoreSink
@@ -57,12 +58,12 @@ def commit_container(
 
     state = status(container)
     check("commit", state.status, container.name or container.id)
-    references = [_parse(reference)] if reference else []
+    references = [parse_new_name(reference, "the new image")] if reference else []
     execution = apply_changes(_execution(container), changes or [])
     base = _base_image(engine, container)
     source = _source(engine, container, base, references, execution, author, message)
     with engine.store.transaction() as transaction:
-        with _pause(state.pid if pause and state.running else 0):
+        with _pause(engine, container, wanted=pause and state.running):
             documents = copy_image(source, StoreSink(transaction, engine.layers))
         if container.record["trees"]:
             mark_as_on_host(engine, documents.image_id)
@@ -80,16 +81,6 @@ def check_not_removed(engine: "Engine", container: "Container") -> None:
         raise ConflictError(
             f"container {container.name} was removed while it was committed", "commit first, then remove it"
         )
-
-
-def _parse(text: str) -> "Reference":
-    from ocirun.image.load import check_reference
-    from ocirun.oci.reference import Reference
-
-    reference = Reference.parse(text)
-    if reference.digest is not None:
-        raise UsageError(f"refusing to create a tag with a digest reference: {text}", "give name[:tag]")
-    return check_reference(reference, "the new image")
 
 
 def _execution(container: "Container") -> "ExecutionConfig":
@@ -145,12 +136,12 @@ def _source(
     )
 
 
-def _pause(pid: int) -> "AbstractContextManager[object]":
+def _pause(engine: "Engine", container: "Container", *, wanted: bool) -> "AbstractContextManager[object]":
     from contextlib import nullcontext
 
     from ocirun.engine.freeze import Frozen
 
-    return Frozen(pid) if pid else nullcontext()
+    return Frozen(engine, container) if wanted else nullcontext()
 
 
 def _changes_writer(engine: "Engine", container: "Container") -> "Callable[[int], object]":

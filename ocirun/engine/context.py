@@ -61,17 +61,23 @@ class Engine:
 
     def layers_for(self, maps: "IdMaps") -> "Layers":
         """The unpacked layers whose files are owned as `maps` says (--userns=keep-id has its own)."""
-        from ocirun.engine.tasks import extractor, tree_remover
-        from ocirun.image.layers import Layers
-
-        return Layers(f"{self.layers_directory}/{maps.key}", extractor(self, maps), tree_remover(self, maps))
+        return self._layers(maps.key, maps)
 
     def layers_in(self, key: str) -> "Layers":
         """The unpacked layers below layers/<key>, to look at and to remove: all keys of a user have ids that are his."""
+        return self._layers(key, self.maps)
+
+    def _layers(self, key: str, maps: "IdMaps") -> "Layers":
         from ocirun.engine.tasks import extractor, tree_remover
         from ocirun.image.layers import Layers
 
-        return Layers(f"{self.layers_directory}/{key}", extractor(self, self.maps), tree_remover(self, self.maps))
+        limits = None
+        if self.settings.layer_limits:
+            from ocirun.image.limits import parse_limits
+
+            limits = parse_limits(self.settings.layer_limits)
+        extract = extractor(self, maps, limits.entries if limits else 0)
+        return Layers(f"{self.layers_directory}/{key}", extract, tree_remover(self, maps), limits)
 
     @property
     def root(self) -> str:

@@ -68,6 +68,8 @@ def _create(engine: "Engine", options: "ContainerOptions", wanted: str) -> Conta
             os.unlink(f"{engine.names_directory}/{name}")
         draft.discard()
         raise
+    finally:
+        draft.release()
     return Container(engine.container_directory(container_id), container_id, record)
 
 
@@ -84,6 +86,7 @@ class _Draft:
         self._directory = engine.container_directory(container_id)
         self._anonymous: list[str] = []
         self._make = make
+        self._held: list[int] = []
         self.config: Config = {}
 
     def make_record(self) -> "dict[str, Any]":
@@ -107,6 +110,7 @@ class _Draft:
         maps = choose_maps(self._engine.host, options.userns, (user.uid, user.gid))
         wanted_mounts = plan_mounts(options, sorted(image.get("Volumes") or ()))
         mounts = prepare_mounts(self._engine, wanted_mounts, self._anonymous, make=self._make)
+        self._hold_volumes(mounts)
         self.config = self._oci_config(docker, host_config, user, maps, mounts)
         arguments = (docker["Entrypoint"] or []) + (docker["Cmd"] or [])
         return {
@@ -136,6 +140,19 @@ class _Draft:
             "stdin_once": docker["StdinOnce"],
             "log": {"max_bytes": limits[0], "max_files": limits[1]},
         }
+
+    def _hold_volumes(self, mounts: "list[MountPoint]") -> None:
+        """Keep volumes that belong to another container, which may just remove itself, until our record is in place."""
+        from ocirun.engine.volumes import hold_volume, may_be_anonymous
+
+        for mount in mounts if self._make else ():
+            if mount["Type"] == "volume" and not mount["anonymous"] and may_be_anonymous(mount["Name"]):
+                self._held.append(hold_volume(self._engine, mount["Name"]))
+
+    def release(self) -> None:
+        """Let go of what was held for the time until the container is in place, or is given up."""
+        while self._held:
+            os.close(self._held.pop())
 
     def discard(self) -> None:
         """Remove what was made for a container that did not come to be: its anonymous volumes, and itself if it is in place."""

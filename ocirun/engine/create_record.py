@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 
 # Until containers have networks of their own, one that asks for nothing gets a namespace with loopback only.
 DEFAULT_NETWORK = "none"
-_SIZE_UNITS = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
 
 
 def docker_config(options: "ContainerOptions", image: "dict[str, Any]", hostname: str, user: str) -> "dict[str, Any]":
@@ -82,34 +81,31 @@ def docker_host_config(options: "ContainerOptions") -> "dict[str, Any]":
 
 
 def log_limits(log_options: "dict[str, str]") -> "tuple[int, int]":
-    """(bytes of one log file, 0 for no limit; number of files) from docker's max-size and max-file. Raises UsageError."""
+    """(bytes of one log file, 0 for no limit; number of files) from docker's max-size and max-file. Raises UsageError.
+
+    Docker's sizes of logs go by powers of 1000, unlike those of memory.
+    """
     unknown = set(log_options) - {"max-size", "max-file"}
     if unknown:
         raise UsageError(
             f"unknown log opt '{min(unknown)}' for json-file log driver", "max-size and max-file are known"
         )
-    size = log_options.get("max-size", "-1")
-    limit = 0 if size == "-1" else parse_size(size)
+    limit = 0
+    # Docker's documents call -1 the default, "unlimited".
+    if log_options.get("max-size", "-1") != "-1":
+        from ocirun.oci.sizes import parse_size
+
+        try:
+            limit = parse_size(log_options["max-size"], 1000)
+        except ValueError as error:
+            raise UsageError(f"log opt max-size: {error}", "give a number with k, m or g") from None
+        if not limit:
+            raise UsageError("log opt max-size: max-size must be a positive number", "give a number with k, m or g")
     files = log_options.get("max-file", "1")
-    if not files.isdigit() or int(files) < 1:
-        raise UsageError(f"max-file cannot be less than 1: {files}")
-    if int(files) > 1 and not limit:
-        raise UsageError("max-file needs max-size", "add --log-opt max-size=10m")
+    if not files.isdecimal() or int(files) < 1:
+        raise UsageError(f"log opt max-file: max-file cannot be less than 1: {files}", "give a number of files")
+    # Without max-size there is never a second file; docker takes that, too.
     return limit, int(files)
-
-
-def parse_size(text: str) -> int:
-    """Bytes of docker's sizes "10m", "512k", "1g". Raises UsageError."""
-    word = text.strip().lower()
-    digits = word.rstrip("bkmg")
-    unit = word[len(digits) :]
-    try:
-        value = float(digits)
-    except ValueError:
-        value = -1
-    if value <= 0 or unit not in _SIZE_UNITS:
-        raise UsageError(f"invalid size: '{text}'", "give a number with k, m or g")
-    return int(value * _SIZE_UNITS[unit])
 
 
 def _ulimit(word: str) -> "dict[str, Any]":

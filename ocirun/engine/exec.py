@@ -3,7 +3,7 @@
 import os
 
 from ocirun.engine.records import status
-from ocirun.errors import ConflictError, NotFoundError
+from ocirun.errors import ConflictError, InvalidError, NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,19 +24,22 @@ def exec_container(
     """Start a process in the container; success means that its exec has succeeded.
 
     `rows` and `columns` are the size of the terminal. Raises ConflictError when the container does not run,
-    CommandNotFoundError, CommandNotExecutableError, StepError, NotFoundError for an unknown user.
+    CommandNotFoundError, CommandNotExecutableError, StepError, NotFoundError for an unknown user, InvalidError for a
+    directory that is no absolute path.
     """
     from ocirun.engine.start import launch, load_config
     from ocirun.runtime.lifecycle import open_process
     from ocirun.runtime.states import check
 
+    if options.working_directory and not options.working_directory.startswith("/"):
+        raise InvalidError(f"Cwd must be an absolute path: {options.working_directory}")
     state = status(container)
-    check("exec", state.status, container.name or container.id)
+    check("exec", state.status, container.name or container.id, container.id)
     plan = _compile(engine, container, options, load_config(container), rows, columns)
     try:
         process = open_process(state.pid, state.start_time)
     except NotFoundError:
-        raise ConflictError(f"container {container.name or container.id} is not running") from None
+        raise ConflictError(f"container {container.id} is not running") from None
     try:
         return launch(plan, {_PROCESS_DESCRIPTOR: process})
     finally:

@@ -11,6 +11,7 @@ from ocirun.errors import (
     StepError,
     StorageError,
 )
+from ocirun.files import OPEN_FILES_HINT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def step_failure(plan: "Plan", step: int, number: int, path: str) -> OcirunError
         return _overlay_failure(plan, step, number, path)
     if number in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{plan.steps[step].describe()}: {reason}", "free space, or move the store with --root")
+    hint = OPEN_FILES_HINT if number == errno.EMFILE else ""
     where = f" ({_shortened(path)})" if path and path not in plan.steps[step].describe() else ""
-    return StepError(f"{plan.steps[step].describe()}{where}: {reason}", errno=number, step=step, path=path)
+    return StepError(f"{plan.steps[step].describe()}{where}: {reason}", hint, errno=number, step=step, path=path)
 
 
 def _command_failure(word: str, step: int, number: int) -> StepError:

@@ -53,15 +53,20 @@ def prepare_host_image(engine: "Engine") -> HostImage:
         mount_table = file.read()
     layout = host_layout(settings.home, [settings.root, settings.runroot], mount_table)
     owned = engine.host.id_mode == "rootful"
+    directory = _directory(engine)
     trees = []
+    wanted: dict[str, Callable[[str], None]] = {}
     for tree in layout.trees:
         lowers = [tree]
         if wants_skeleton(tree, owned=owned):
             name = skeleton_name(tree, owned=owned)
-            lowers.insert(0, _layer(engine, name, partial(build_skeleton, tree, owned=owned)))
+            wanted[name] = partial(build_skeleton, tree, owned=owned)
+            lowers.insert(0, f"{directory}/{name}")
         trees.append((tree, lowers))
-    root = _layer(engine, _root_name(layout), lambda target: _build_root(layout, target))
-    return HostImage(root, trees)
+    root = _root_name(layout)
+    wanted[root] = partial(_build_root, layout)
+    _make_layers(engine, wanted)
+    return HostImage(f"{directory}/{root}", trees)
 
 
 def layer_names(image: HostImage) -> "list[str]":
@@ -77,7 +82,7 @@ def remove_unused_skeletons(engine: "Engine") -> int:
     from ocirun.engine.remove_trees import discard
     from ocirun.errors import NotFoundError
 
-    directory = f"{engine.layers_directory}/{LAYERS_KEY}"
+    directory = _directory(engine)
     with Lock(engine.containers_lock_path):
         used: set[str] = set()
         for container_id in container_ids(engine):
@@ -115,7 +120,8 @@ def mount_points_layer(engine: "Engine") -> str:
 
     Without it, an image that lacks one would get it made in the container's upper, where `diff` and `commit` would show it.
     """
-    return _layer(engine, _MOUNT_POINTS, _build_mount_points)
+    _make_layers(engine, {_MOUNT_POINTS: _build_mount_points})
+    return f"{_directory(engine)}/{_MOUNT_POINTS}"
 
 
 def _build_mount_points(target: str) -> None:
@@ -130,28 +136,41 @@ def _build_mount_points(target: str) -> None:
         os.close(descriptor)
 
 
-def _layer(engine: "Engine", name: str, build: "Callable[[str], None]") -> str:
-    """The directory of skeleton `name`, built when it is not there. Two that build at once make the same thing; one stays."""
-    from ocirun.image.staging import Staging
+def _directory(engine: "Engine") -> str:
+    return f"{engine.layers_directory}/{LAYERS_KEY}"
 
-    directory = f"{engine.layers_directory}/{LAYERS_KEY}"
-    path = f"{directory}/{name}"
-    if os.path.isdir(path):
-        return path
+
+def _make_layers(engine: "Engine", wanted: "dict[str, Callable[[str], None]]") -> None:
+    """Make those directories of `wanted` (name: what builds it) that are not there; one that is there is whole."""
+    directory = _directory(engine)
+    if all(os.path.isdir(f"{directory}/{name}") for name in wanted):
+        return
     try:
         os.makedirs(directory, 0o700, exist_ok=True)
+        # Who comes second finds them made.
         with Lock(f"{engine.locks_directory}/host.lock"):
-            if not os.path.isdir(path):
+            missing = {name: build for name, build in wanted.items() if not os.path.isdir(f"{directory}/{name}")}
+            if missing:
                 _try_user_namespace(engine)
-                with Staging(engine.temporary_directory) as staging:
-                    build(f"{staging.path}/skeleton")
-                    os.rename(f"{staging.path}/skeleton", path)
+                _build_layers(engine, missing)
     except OcirunError:
         # First, because the error of a failed step is an OSError too.
         raise
     except OSError as error:
         raise storage_error(error, "prepare the image host") from error
-    return path
+
+
+def _build_layers(engine: "Engine", missing: "dict[str, Callable[[str], None]]") -> None:
+    from ocirun import native
+    from ocirun.image.staging import Staging
+
+    with Staging(engine.temporary_directory) as staging:
+        for name, build in missing.items():
+            build(f"{staging.path}/{name}")
+        # Once for all of them: a name says that what it leads to is whole, after a power cut too (docs/decisions/0008).
+        native.flush_file_system(staging.path)
+        for name in missing:
+            os.rename(f"{staging.path}/{name}", f"{_directory(engine)}/{name}")
 
 
 def _try_user_namespace(engine: "Engine") -> None:

@@ -8,31 +8,30 @@ if TYPE_CHECKING:
 
     from ocirun.engine.context import Engine
     from ocirun.oci.platform import Platform
-    from ocirun.oci.reference import Reference
 
 
 def import_image(
     engine: "Engine",
     source: "str | BinaryIO",
-    reference: "Reference | None",
+    reference: str,
     changes: "list[str]",
     message: str,
     platform: "Platform | None" = None,
 ) -> str:
-    """Make an image of the tar at a path or behind an open file, and return its id.
+    """Make an image of the tar at a path or behind an open file, named `reference` unless that is "", and return its id.
 
     Raises UsageError (changes), InvalidError, NotFoundError, ConflictError, StorageError, StepError.
     """
     from ocirun.engine.load_image import open_copy, open_file
+    from ocirun.engine.tag import parse_new_name
     from ocirun.engine.times import now_text
     from ocirun.image.config_changes import apply_changes
     from ocirun.image.copy import copy_image
     from ocirun.image.import_archive import ImportedArchive
-    from ocirun.image.load import check_reference
     from ocirun.image.store_sink import StoreSink
 
     execution = apply_changes({}, changes)
-    references = [check_reference(reference, "the new image")] if reference is not None else []
+    references = [parse_new_name(reference, "the new image")] if reference else []
     if isinstance(source, str):
         if source.startswith(("http://", "https://")):
             raise UnsupportedError("ocirun downloads nothing but images", f"curl -L {source} | ocirun import -")

@@ -4,6 +4,7 @@ import os
 
 from ocirun.engine.base import overlay_places
 from ocirun.engine.records import status
+from ocirun.errors import OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,11 +144,14 @@ def container_sizes(engine: "Engine", container: "Container") -> "tuple[int, int
 
 
 def _image_size(engine: "Engine", image_id: str) -> int:
-    """The bytes of the image's files; 0 for `host` and for an image that was removed by force."""
+    """The bytes of the image's files; 0 for `host`, and for an image that was removed by force or is damaged."""
     from ocirun.engine.image_sizes import image_size
 
-    image = engine.store.find(image_id) if image_id else None
-    return image_size(image, engine.store.descriptors()) if image else 0
+    try:
+        image = engine.store.find(image_id) if image_id else None
+        return image_size(image, engine.store.descriptors()) if image else 0
+    except OcirunError:
+        return 0
 
 
 def tree_size(path: str) -> int:

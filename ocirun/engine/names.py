@@ -1,4 +1,4 @@
-"""Names of containers: docker's grammar, and generated ones such as "brisk_hopper"."""
+"""Names of containers and volumes: docker's grammar, and generated ones such as "brisk_hopper"."""
 
 import os
 
@@ -25,10 +25,15 @@ _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
 _REST = _FIRST | frozenset("_.-")
 
 
+def is_name(text: str) -> bool:
+    """Whether `text` fits docker's grammar of names, [a-zA-Z0-9][a-zA-Z0-9_.-]+, which containers and volumes share."""
+    return len(text) > 1 and text[0] in _FIRST and _REST.issuperset(text)
+
+
 def check_name(name: str) -> str:
     """Return `name` without docker's optional leading slash. Raises UsageError when it breaks docker's grammar."""
     plain = name.removeprefix("/")
-    if len(plain) < 2 or plain[0] not in _FIRST or not _REST.issuperset(plain):
+    if not is_name(plain):
         raise UsageError(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return plain
 

@@ -57,10 +57,10 @@ class Mount:
 class ContainerOptions:
     """What `create` and `run` ask for. Every attribute has docker's default.
 
-    `command` are the words after the image. `environment` holds "K=V" only: a door resolves "K" from its own
-    environment. `entrypoint` is None (the image's), [] (none) or words. `network` is "" (default), "host" or "none"...;
-    `tmpfs` are docker's words "/path[:options]"; `ulimits` docker's "name=soft[:hard]"; `security_opt` docker's words;
-    `stop_timeout` is in seconds, None for the image's or 10; `pull` is "missing", "never" or "always"; `platform` is "" or
+    `command` are the words after the image. `environment` holds "K=V", and "K" to take a variable of the image's away.
+    `entrypoint` is None (the image's), [] (none) or words. `network` is "" (default), "host" or "none"...; `tmpfs` are
+    docker's words "/path[:options]"; `ulimits` docker's "name=soft[:hard]"; `security_opt` docker's words; `stop_timeout`
+    is in seconds, None for the image's or 10; `pull` is "missing", "never" or "always"; `platform` is "" or
     "os/arch[/variant]"; `log_options` are the json-file driver's "max-size" and "max-file". `hosts` are "name:address"
     words (--add-host), `group_add` names or numbers; `shm_size` is in bytes, 0 for docker's 64 MiB. `base` is "" or "host":
     the user's word that an image made on top of `host` elsewhere may see this machine's files.
@@ -172,7 +172,7 @@ _OTHERS: "dict[str, Any]" = {"entrypoint": None, "stop_timeout": None, "pull": "
 
 
 class ExecOptions:
-    """What `exec` asks for: a command (words) in a running container. `environment` holds "K=V" words only."""
+    """What `exec` asks for: a command (words) in a running container. `environment` is as in ContainerOptions."""
 
     __slots__ = ("command", "detach", "environment", "interactive", "privileged", "tty", "user", "working_directory")
 

@@ -12,6 +12,8 @@ from ocirun.files import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ocirun.engine.context import Engine
 
 
@@ -104,15 +106,20 @@ def _skeletons(engine: "Engine") -> "list[str]":
 def _layers(engine: "Engine") -> "list[str]":
     """Layers that neither an image nor a container uses, of all id maps."""
     done = []
+    # Their files are removed after the lock is given back: that may take a while, and others wait for it.
+    unfinished: list[Callable[[], None]] = []
     with engine.store.lock():
         used = _used_layers(engine)
         for key in map_keys(engine):
             layers = engine.layers_in(key)
             for chain_id in layers.chain_ids():
                 if str(chain_id) not in used:
-                    layers.remove(chain_id)
+                    unfinished.append(layers.discard(chain_id))
                     done.append(f"layer {chain_id.hex[:12]}")
-            layers.remove_garbage()
+    for finish in unfinished:
+        finish()
+    for key in map_keys(engine):
+        engine.layers_in(key).remove_garbage()
     return done
 
 
@@ -128,7 +135,9 @@ def _blobs(engine: "Engine") -> "list[str]":
 
 
 def _used_layers(engine: "Engine") -> "set[str]":
-    used: set[str] = set()
+    from ocirun.image.usage import pinned_layers
+
+    used = pinned_layers(engine.store)
     for descriptor in engine.store.descriptors():
         try:
             used.update(str(chain_id) for chain_id in engine.store.image(descriptor, []).chain_ids)

@@ -3,17 +3,13 @@
 import os
 
 from ocirun.engine.records import status, wait_for_monitor
-from ocirun.engine.run_lock import take_run_lock
+from ocirun.engine.run_lock import take_run_lock, wait_for_command
 from ocirun.errors import ConflictError, NotFoundError, OcirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.engine.context import Engine
     from ocirun.engine.records import Container
-
-
-# Looks at a container that others start meanwhile; a start takes a few hundred of them.
-_ATTEMPTS = 20_000
 
 
 def remove_container(engine: "Engine", container: "Container", *, force: bool = False, volumes: bool = False) -> None:
@@ -24,12 +20,12 @@ def remove_container(engine: "Engine", container: "Container", *, force: bool = 
     """
     from ocirun.runtime.states import check
 
-    for _ in range(_ATTEMPTS):
+    while True:
         state = status(container)
         if not force:
             check("remove", state.status, container.name or container.id)
         elif state.running:
-            _kill(engine, container)
+            _kill(container)
         # A monitor that is ending, or one that removes the container itself, is waited for.
         wait_for_monitor(container, state)
         if not os.path.isdir(container.directory):
@@ -37,10 +33,8 @@ def remove_container(engine: "Engine", container: "Container", *, force: bool = 
         try:
             lock = take_run_lock(container.directory)
         except ConflictError:
-            if not force:
-                raise
-            # It is being started: the next look finds it running.
-            os.sched_yield()
+            # It is being started or removed: the next look finds it running, or gone.
+            wait_for_command(container.directory)
             continue
         except NotFoundError:
             # Somebody else has removed it.
@@ -50,14 +44,13 @@ def remove_container(engine: "Engine", container: "Container", *, force: bool = 
         finally:
             os.close(lock)
         return
-    raise ConflictError(f"container {container.name or container.id} is being started again and again", "try once more")
 
 
-def _kill(engine: "Engine", container: "Container") -> None:
+def _kill(container: "Container") -> None:
     from ocirun.engine.kill import kill_container
 
     try:
-        kill_container(engine, container, "SIGKILL")
+        kill_container(container, "SIGKILL")
     except ConflictError:
         # It ended by itself, which is as good.
         pass

@@ -2,7 +2,7 @@
 
 from ocirun.errors import ConflictError, InvalidError
 from ocirun.image import index, layout
-from ocirun.image.usage import Usage, remove_blobs
+from ocirun.image.usage import Usage, pinned_layers, remove_blobs
 from ocirun.oci.digest import Digest
 
 TYPE_CHECKING = False
@@ -74,6 +74,7 @@ class ImageRemover:
         engine = self._engine
         remove_blobs(engine.store, sorted(self._usage.blobs(gone) - self._usage.blobs(left)))
         unused = self._usage.chain_ids(gone) - self._usage.chain_ids(left) - _layers_of_containers(engine)
+        unused -= pinned_layers(engine.store)
         for key in map_keys(engine):
             layers = engine.layers_in(key)
             for chain_id in sorted(unused):

@@ -1,7 +1,11 @@
 """The lock that says "running": an open-file-description lock on a container's run.lock (fcntl(2), F_OFD_SETLK).
 
 The monitor holds it by merely keeping the descriptor it was given open, so it cannot be stale. It can be asked after
-without being taken (F_OFD_GETLK), which flock(2) cannot do: a `ps` must never make a `start` fail.
+without being taken (F_OFD_GETLK), which flock(2) cannot do: a `ps` must never make a `start` fail
+(docs/decisions/0010-run-lock.md).
+
+It is taken as a whole. Once the program runs, the monitor gives the second byte up (cext/monitor.c), so that one can wait for
+the end of a start without waiting for the end of the container.
 """
 
 import errno
@@ -13,10 +17,12 @@ from ocirun.errors import ConflictError, NotFoundError
 from ocirun.files import storage_error
 
 _FLOCK = struct.Struct("hhqqi4x")
+_START_BYTE = 1
 
 
-def _flock(kind: int) -> bytes:
-    return _FLOCK.pack(kind, os.SEEK_SET, 0, 0, 0)
+def _flock(kind: int, start: int = 0, length: int = 0) -> bytes:
+    """A struct flock of `length` bytes from `start`; 0 is all that follow."""
+    return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
 
 
 def take_run_lock(directory: str) -> int:
@@ -65,6 +71,18 @@ def is_run_lock_held(directory: str) -> bool:
 
 def wait_for_run_lock(directory: str) -> None:
     """Block until nobody holds the lock any more; returns at once when the container is gone. Raises StorageError."""
+    _wait(directory, 0, 0)
+
+
+def wait_for_command(directory: str) -> None:
+    """Block until no command starts or removes the container any more; whether it runs then is another question.
+
+    Returns at once when the container is gone. Raises StorageError.
+    """
+    _wait(directory, _START_BYTE, 1)
+
+
+def _wait(directory: str, start: int, length: int) -> None:
     path = f"{directory}/run.lock"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -74,7 +92,7 @@ def wait_for_run_lock(directory: str) -> None:
         raise storage_error(error, f"open lock {path}") from error
     try:
         # A read lock, so that several may wait at once.
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _flock(fcntl.F_RDLCK))
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _flock(fcntl.F_RDLCK, start, length))
     except OSError as error:
         raise storage_error(error, f"wait for {path}") from error
     finally:

@@ -4,7 +4,7 @@ import os
 import stat
 
 from ocirun.errors import ConflictError, NotFoundError, UsageError
-from ocirun.files import storage_error
+from ocirun.files import output_error
 from ocirun.oci.digest import Digest
 
 TYPE_CHECKING = False
@@ -109,7 +109,7 @@ def _write_file(sink: "ArchiveSink", output: str) -> None:
         if not special:
             os.rename(place, output)
     except OSError as error:
-        raise storage_error(error, f"write {output}") from error
+        raise output_error(error, output) from error
     finally:
         if not special:
             try:

@@ -9,16 +9,27 @@ class Settings:
     """The directories of one store, and whether errors show their details.
 
     `root` holds what lasts, `runroot` what a reboot may lose; both are absolute paths that need not exist yet.
-    `search_path` is where helpers such as newuidmap are looked for ($PATH), `home` the user's home directory.
+    `search_path` is where helpers such as newuidmap are looked for ($PATH), `home` the user's home directory,
+    `layer_limits` how far a layer may blow up, as text (ocirun/image/limits.py).
     """
 
-    __slots__ = ("debug", "home", "root", "runroot", "search_path")
+    __slots__ = ("debug", "home", "layer_limits", "root", "runroot", "search_path")
 
-    def __init__(self, root: str, runroot: str, *, search_path: str = "", home: str = "", debug: bool = False) -> None:
+    def __init__(
+        self,
+        root: str,
+        runroot: str,
+        *,
+        search_path: str = "",
+        home: str = "",
+        layer_limits: str = "",
+        debug: bool = False,
+    ) -> None:
         self.root = root
         self.runroot = runroot
         self.search_path = search_path
         self.home = home
+        self.layer_limits = layer_limits
         self.debug = debug
 
 
@@ -43,7 +54,13 @@ def default_settings(environment: "Mapping[str, str]", uid: int) -> Settings:
         else:
             # Its owner is checked before anything is put there (Engine.prepare_runroot).
             runroot = f"/tmp/ocirun-{uid}"
-    return Settings(root, runroot, search_path=environment.get("PATH", ""), home=home)
+    return Settings(
+        root,
+        runroot,
+        search_path=environment.get("PATH", ""),
+        home=home,
+        layer_limits=environment.get("OCIRUN_LAYER_LIMITS", ""),
+    )
 
 
 def _home_of(uid: int) -> str:

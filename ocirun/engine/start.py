@@ -3,9 +3,9 @@
 import json
 import os
 
-from ocirun.engine.records import read_state, status
-from ocirun.engine.run_lock import take_run_lock
-from ocirun.errors import InvalidError, OcirunError, StepError, StorageError
+from ocirun.engine.records import read_state, status, wait_for_monitor
+from ocirun.engine.run_lock import take_run_lock, wait_for_command
+from ocirun.errors import ConflictError, InvalidError, OcirunError, StepError, StorageError
 from ocirun.files import make_directory, write_json
 
 TYPE_CHECKING = False
@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     from ocirun.engine.options import ContainerOptions
     from ocirun.engine.records import Container
     from ocirun.oci.runtime_documents import Config
-    from ocirun.runtime.steps import Plan
+    from ocirun.runtime.steps import Plan, Step
 
 RUN_LOCK_DESCRIPTOR = 5
 _CONTROL_DESCRIPTOR = 4
+
+
+class AlreadyRunningError(ConflictError):
+    """The container runs; for `start` that is as good."""
 
 
 def start_container(
@@ -29,10 +33,11 @@ def start_container(
     """Start the container's program; success means that its exec has succeeded.
 
     With `attach` the session gets its output and may send input; `rows` and `columns` are the size of the terminal.
-    Raises ConflictError when it runs already, CommandNotFoundError, CommandNotExecutableError, StepError, HostError; the
-    container is left in the state "created" with the error, or removed when it removes itself.
+    Raises AlreadyRunningError, also when another command has just started it, CommandNotFoundError,
+    CommandNotExecutableError, StepError, HostError; the container is left in the state "created" with the error, or removed
+    when it removes itself.
     """
-    lock = take_run_lock(container.directory)
+    lock = _take_lock(container)
     try:
         _settle(container)
         config = load_config(container)
@@ -47,6 +52,19 @@ def start_container(
         raise
     finally:
         os.close(lock)
+
+
+def _take_lock(container: "Container") -> int:
+    """The run lock, waited for while another command starts or removes the container, or its last monitor ends."""
+    while True:
+        try:
+            return take_run_lock(container.directory)
+        except ConflictError:
+            wait_for_command(container.directory)
+        state = status(container)
+        if state.running:
+            raise AlreadyRunningError(f"container {container.name or container.id} is already running")
+        wait_for_monitor(container, state)
 
 
 def dry_run(engine: "Engine", options: "ContainerOptions") -> str:
@@ -123,13 +141,23 @@ def _flags(record: "dict[str, Any]", *, attach: bool) -> int:
     return flags
 
 
-def _removals(engine: "Engine", container: "Container") -> "list[str]":
-    """What the monitor removes after the exit, in this order: the name first, so that it is free when `run --rm` returns."""
-    runtime = engine.runtime_directory(container.id)
+def _removals(engine: "Engine", container: "Container") -> "list[Step]":
+    """What the monitor removes after the exit, in this order: the name first, which is the container's as long as that is there.
+
+    The volumes before the container: after a crash in between, whoever finds the container removes what is left of both.
+    """
+    from ocirun.image.staging import new_staging_path
+    from ocirun.runtime.steps import Step
+
+    runtime = Step("after_exit_remove", engine.runtime_directory(container.id))
     if not container.record["auto_remove"]:
         return [runtime]
-    volumes = [f"{engine.volumes_directory}/{name}" for name in container.record["anonymous_volumes"]]
-    return [f"{engine.names_directory}/{container.name}", container.directory, *volumes, runtime]
+    staging = new_staging_path(engine.temporary_directory)
+    steps = [Step("after_exit_remove", f"{engine.names_directory}/{container.name}")]
+    for name in container.record["anonymous_volumes"]:
+        path = f"{engine.volumes_directory}/{name}"
+        steps.append(Step("after_exit_volume", path, engine.containers_directory, staging))
+    return [*steps, Step("after_exit_discard", container.directory, staging), runtime]
 
 
 def _settle(container: "Container") -> None:

@@ -7,13 +7,12 @@ from ocirun.errors import NotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ocirun.engine.context import Engine
     from ocirun.engine.records import Container, State
 
 DEFAULT_TIMEOUT = 10
 
 
-def stop_container(engine: "Engine", container: "Container", timeout: "int | None" = None, signal: str = "") -> None:
+def stop_container(container: "Container", timeout: "int | None" = None, signal: str = "") -> None:
     """Send the stop signal, and after `timeout` seconds SIGKILL; success means that the container has ended.
 
     `timeout` None is the container's own or 10 seconds, a negative one waits for ever; `signal` "" is the container's own
@@ -21,7 +20,6 @@ def stop_container(engine: "Engine", container: "Container", timeout: "int | Non
     """
     from ocirun.engine.signals import parse_signal
 
-    del engine
     config = container.record.get("config") or {}
     number = parse_signal(signal or config.get("StopSignal") or "SIGTERM")
     seconds = timeout if timeout is not None else config.get("StopTimeout", DEFAULT_TIMEOUT)

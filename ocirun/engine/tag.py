@@ -7,6 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ocirun.engine.context import Engine
     from ocirun.oci.image_documents import Descriptor
+    from ocirun.oci.reference import Reference
 
 
 def tag_image(engine: "Engine", source: str, target: str) -> None:
@@ -15,13 +16,8 @@ def tag_image(engine: "Engine", source: str, target: str) -> None:
     Raises NotFoundError, InvalidError, UsageError, ConflictError for the reserved name, StorageError.
     """
     from ocirun.engine.times import now_text
-    from ocirun.image.load import check_reference
-    from ocirun.oci.reference import Reference
 
-    reference = Reference.parse(target)
-    if reference.digest is not None:
-        raise UsageError("refusing to create a tag with a digest reference")
-    reference = check_reference(reference, "the new name")
+    reference = parse_new_name(target, "the new name")
 
     def change(descriptors: "list[Descriptor]") -> "list[Descriptor]":
         image = engine.store.resolve(source)
@@ -32,3 +28,17 @@ def tag_image(engine: "Engine", source: str, target: str) -> None:
         return index.add_name(descriptors, {**best, "annotations": annotations}, reference)
 
     engine.store.change_index(change)
+
+
+def parse_new_name(text: str, what: str) -> "Reference":
+    """The name with its tag that an image (`what`, for messages) is to get.
+
+    Raises InvalidError, UsageError when it names a digest, ConflictError when it is the reserved one.
+    """
+    from ocirun.image.load import check_reference
+    from ocirun.oci.reference import Reference
+
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise UsageError(f"refusing to create a tag with a digest reference: {text}", "give name[:tag]")
+    return check_reference(reference, what)

@@ -39,8 +39,11 @@ def run_task(
         raise step_failure(plan, failed.step, failed.errno or 0, failed.path) from failed
 
 
-def extractor(engine: "Engine", maps: "IdMaps") -> "Callable[[int, str, list[str]], tuple[int, int]]":
-    """A function (tar descriptor, target directory, lower directories top first) -> (files, bytes) that unpacks a layer."""
+def extractor(engine: "Engine", maps: "IdMaps", entries: int = 0) -> "Callable[[int, str, list[str]], tuple[int, int]]":
+    """A function (tar descriptor, target directory, lower directories top first) -> (files, bytes) that unpacks a layer.
+
+    It may have at most `entries` entries (0: the C core's own limit).
+    """
 
     def extract(descriptor: int, target: str, lowers: "list[str]") -> "tuple[int, int]":
         from ocirun.runtime.steps import Step
@@ -50,7 +53,7 @@ def extractor(engine: "Engine", maps: "IdMaps") -> "Callable[[int, str, list[str
             flags |= _SQUASH_OWNERS
         if maps.user_namespace:
             flags |= _SKIP_DEVICES
-        step = Step("untar", FIRST_DESCRIPTOR, flags, target, *lowers)
+        step = Step("untar", FIRST_DESCRIPTOR, flags, entries, target, *lowers)
         return _counts(run_task(engine, maps, [step], {FIRST_DESCRIPTOR: descriptor}))
 
     return extract

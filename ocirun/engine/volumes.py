@@ -1,12 +1,16 @@
 """Volumes: directories below <root>/volumes that outlive containers, named or anonymous.
 
 A volume appears by rename with its volume.json complete. Whoever puts a volume to use holds containers.lock shared until the
-container's record is on disk; removing one takes it exclusively, so a volume cannot vanish in between.
+container's record is on disk; removing one takes it exclusively, so a volume cannot vanish in between. A monitor, which may
+not wait for an image that is unpacked under that lock, removes the anonymous volumes of its container under a lock on each
+of them (cext/monitor_cleanup.c): see `hold_volume`.
 """
 
+import fcntl
 import json
 import os
 
+from ocirun.engine.names import is_name
 from ocirun.engine.records import container_ids, load_container
 from ocirun.errors import ConflictError, NotFoundError, UsageError
 from ocirun.files import Lock, fsync_directory, storage_error, write_json
@@ -20,13 +24,18 @@ if TYPE_CHECKING:
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 _DATA_MODE = 0o755
-_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_REST = _FIRST | frozenset("_.-")
+_ANONYMOUS_DIGITS = 64
+# A name is a directory's.
+_LONGEST_NAME = 255
 
 
 def check_volume_name(name: str) -> None:
     """Raise UsageError with docker's text when `name` breaks the grammar of volume names."""
-    if len(name) < 2 or name[0] not in _FIRST or not _REST.issuperset(name) or len(name) > 255:
+    if len(name) == 1:
+        raise UsageError(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
+    if not is_name(name) or len(name) > _LONGEST_NAME:
         raise UsageError(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" '
             "are allowed. If you intended to pass a host directory, use absolute path"
@@ -47,7 +56,7 @@ def create_volume(engine: "Engine", name: str = "", labels: "dict[str, str] | No
 
     labels = dict(labels or {})
     if not name:
-        name = os.urandom(32).hex()
+        name = os.urandom(_ANONYMOUS_DIGITS // 2).hex()
         labels[ANONYMOUS_LABEL] = ""
     check_volume_name(name)
     try:
@@ -69,6 +78,39 @@ def create_volume(engine: "Engine", name: str = "", labels: "dict[str, str] | No
             if not os.path.isdir(f"{engine.volumes_directory}/{name}"):
                 raise storage_error(error, f"create volume {name}") from error
     return inspect_volume(engine, name)
+
+
+def may_be_anonymous(name: str) -> bool:
+    """Whether the volume can be one that a monitor removes with its container."""
+    return len(name) == _ANONYMOUS_DIGITS
+
+
+def hold_volume(engine: "Engine", name: str) -> int:
+    """Make volume `name` if it is missing, and keep it from being removed by a monitor as long as the descriptor returned is open.
+
+    To be closed when a record that names the volume is in place. Raises StorageError.
+    """
+    path = f"{engine.volumes_directory}/{name}"
+    while True:
+        create_volume(engine, name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise storage_error(error, f"open volume {name}") from error
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if _is_at(descriptor, path):
+            return descriptor
+        # It was removed while we waited for it.
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def inspect_volume(engine: "Engine", name: str) -> "dict[str, Any]":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ocirun.image.copy import Reader
     from ocirun.image.image import Image
+    from ocirun.image.limits import Limits
     from ocirun.image.store import Store
     from ocirun.image.transaction import BlobWriter
     from ocirun.image.unpack import UnpackedLayer
@@ -29,14 +30,23 @@ if TYPE_CHECKING:
 
 _HIDDEN = ".x-"
 _LOCK_SUFFIX = ".lock"
+_TOP_MODE = 0o755
 
 
 class Layers:
     """The unpacked layers whose files have the owners of one id map."""
 
-    __slots__ = ("directory", "extract", "remove_tree")
+    __slots__ = ("directory", "extract", "limits", "remove_tree")
 
-    def __init__(self, directory: str, extract: "Extract", remove_tree: "Callable[[str], None]") -> None:
+    def __init__(
+        self,
+        directory: str,
+        extract: "Extract",
+        remove_tree: "Callable[[str], None]",
+        limits: "Limits | None" = None,
+    ) -> None:
+        """`limits` are those of every layer; `extract` knows of its number of entries."""
+        self.limits = limits
         """Take the functions that unpack and remove inside the user namespace where the files' owners are ours."""
         self.directory = directory
         self.extract = extract
@@ -60,45 +70,62 @@ class Layers:
         digest: "str | None" = None,
         size: "int | None" = None,
         diff_id: "str | None" = None,
+        before: "Callable[[Digest], None] | None" = None,
     ) -> "UnpackedLayer":
         """Unpack a layer that lies on the diff ids `below` (bottom first), and copy its compressed bytes to `sink`.
 
-        What is not None is verified. Success means that the layer is in place. Raises DigestMismatchError, InvalidError,
-        StorageError, StepError; nothing remains then.
+        What is not None is verified. `before` is called with the chain id before the layer gets its name. Success means that
+        the layer is in place. Raises DigestMismatchError, InvalidError, StorageError, StepError; nothing remains then.
         """
         from ocirun.image.unpack import unpack_layer
 
         make_directory(self.directory)
         lowers = [self.path(chain_id) for chain_id in reversed(chain_ids(below))]
-        place = f"{self.directory}/{_HIDDEN}{os.urandom(8).hex()}"
-        with Lock(place + _LOCK_SUFFIX):
-            try:
-                os.mkdir(place, 0o755)
-                unpacked = unpack_layer(
-                    stream,
-                    sink,
-                    media_type=media_type,
-                    digest=digest,
-                    size=size,
-                    diff_id=diff_id,
-                    target=place,
-                    lowers=lowers,
-                    extract=self.extract,
-                )
-                self._show(place, chain_ids([*below, unpacked.diff_id])[-1])
-            except OcirunError:
-                # First, because a StepError is an OSError too, and says more than its number.
-                self._discard(place)
-                raise
-            except OSError as error:
-                self._discard(place)
-                raise storage_error(error, f"unpack a layer in {self.directory}") from error
-            except BaseException:
-                self._discard(place)
-                raise
-            finally:
-                os.unlink(place + _LOCK_SUFFIX)
+        place, lock = self._new_place()
+        try:
+            os.mkdir(place, _TOP_MODE)
+            # Whatever the umask: an archive need not say what the root's mode is.
+            os.chmod(place, _TOP_MODE)
+            unpacked = unpack_layer(
+                stream,
+                sink,
+                media_type=media_type,
+                digest=digest,
+                size=size,
+                diff_id=diff_id,
+                target=place,
+                lowers=lowers,
+                extract=self.extract,
+                limits=self.limits,
+            )
+            chain_id = chain_ids([*below, unpacked.diff_id])[-1]
+            if before is not None:
+                before(chain_id)
+            self._show(place, chain_id)
+        except OcirunError:
+            # First, because a StepError is an OSError too, and says more than its number.
+            self._discard(place)
+            raise
+        except OSError as error:
+            self._discard(place)
+            raise storage_error(error, f"unpack a layer in {self.directory}") from error
+        except BaseException:
+            self._discard(place)
+            raise
+        finally:
+            os.unlink(lock.path)
+            lock.release()
         return unpacked
+
+    def _new_place(self) -> "tuple[str, Lock]":
+        """A hidden path where nothing is yet, and its lock, which is held."""
+        while True:
+            place = f"{self.directory}/{_HIDDEN}{os.urandom(8).hex()}"
+            lock = Lock(place + _LOCK_SUFFIX)
+            if os.fstat(lock.acquire()).st_nlink:
+                return place, lock
+            # remove_garbage saw the file before it was locked.
+            lock.release()
 
     @staticmethod
     def verify(
@@ -109,6 +136,7 @@ class Layers:
         digest: "str | None" = None,
         size: "int | None" = None,
         diff_id: "str | None" = None,
+        limits: "Limits | None" = None,
     ) -> "UnpackedLayer":
         """As unpack, for a layer that is unpacked already: its bytes are verified and copied, and no file is made."""
         from ocirun.image.unpack import unpack_layer
@@ -123,6 +151,7 @@ class Layers:
             target="",
             lowers=[],
             extract=None,
+            limits=limits,
         )
 
     def _show(self, place: str, chain_id: Digest) -> None:
@@ -147,11 +176,9 @@ class Layers:
 
         What a process that dies in between leaves is found by remove_garbage. Raises StorageError, StepError.
         """
-        place = f"{self.directory}/{_HIDDEN}{os.urandom(8).hex()}"
-        lock = Lock(place + _LOCK_SUFFIX)
         if not os.path.isdir(self.path(chain_id)):
             return lambda: None
-        lock.acquire()
+        place, lock = self._new_place()
         try:
             os.rename(self.path(chain_id), place)
         except FileNotFoundError:
@@ -176,11 +203,10 @@ class Layers:
         return [Digest(f"sha256:{name}") for name in _names(self.directory) if len(name) == 64]
 
     def remove_garbage(self) -> int:
-        """Remove what processes that were killed have left half unpacked; returns the number of trees."""
+        """Remove what processes that were killed have left half unpacked, their locks too; returns the number of trees."""
         count = 0
-        for name in _names(self.directory):
-            if not name.startswith(_HIDDEN) or name.endswith(_LOCK_SUFFIX):
-                continue
+        hidden = {name.removesuffix(_LOCK_SUFFIX) for name in _names(self.directory) if name.startswith(_HIDDEN)}
+        for name in hidden:
             place = f"{self.directory}/{name}"
             lock = Lock(place + _LOCK_SUFFIX, wait=False)
             try:
@@ -188,8 +214,9 @@ class Layers:
             except ConflictError:
                 continue
             try:
-                self.remove_tree(place)
-                count += 1
+                if os.path.lexists(place):
+                    self.remove_tree(place)
+                    count += 1
             finally:
                 os.unlink(lock.path)
                 lock.release()

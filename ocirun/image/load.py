@@ -65,13 +65,19 @@ def _open_layout(archive: "Archive", platform: "Platform | None") -> "Iterator[L
     groups = _group(document["manifests"], archive.name)
     if not groups:
         raise InvalidError(f"{archive.name} has no images")
+
+    def is_present(digest: Digest) -> bool:
+        return archive.has(blob_name(digest))
+
+    def read(entry: "Descriptor") -> bytes:
+        return _read_blob(archive, entry, MANIFEST_LIMIT)
+
     for references, entries in groups:
         entry = entries[0]
         if len(entries) > 1:
-            entry = choose_entry(entries, archive.name, lambda digest: archive.has(blob_name(digest)), platform)
+            entry = choose_entry(entries, archive.name, is_present, platform)
         if entry["mediaType"] in INDEXES:
-            data = _read_blob(archive, entry, MANIFEST_LIMIT)
-            entry = choose_manifest(data, entry["digest"], lambda digest: archive.has(blob_name(digest)), platform)
+            entry = choose_manifest(read(entry), entry["digest"], is_present, read, platform)
         yield LayoutImage(archive, entry, references, platform)
 
 

@@ -9,26 +9,58 @@ from ocirun.oci.schemas import check, parse_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ocirun.oci.image_documents import Descriptor
 
 # buildkit puts provenance beside the images, as manifests of a platform unknown/unknown with this annotation.
 _ATTACHED = "vnd.docker.reference.type"
+# Indexes inside each other; one inside another is legal, and more have not been seen.
+_DEEPEST = 8
 
 
 def choose_manifest(
-    data: bytes, digest: str, is_present: "Callable[[Digest], bool]", wanted: "Platform | None" = None
+    data: bytes,
+    digest: str,
+    is_present: "Callable[[Digest], bool]",
+    read: "Callable[[Descriptor], bytes]",
+    wanted: "Platform | None" = None,
 ) -> "Descriptor":
     """The manifest of the index `data` for the wanted platform, by default this machine's; the index is validated.
 
-    An index of which only some images are at hand (docker saves such) offers those alone; if the only one at hand is for
-    another platform, and none was asked for, it is taken. Raises InvalidError, and NotFoundError that lists the platforms.
+    So are the indexes that are inside of it, which `read` gives (and verifies). An index of which only some images are at
+    hand (docker saves such) offers those alone; if the only one at hand is for another platform, and none was asked for, it
+    is taken. Raises InvalidError, and NotFoundError that lists the platforms.
     """
+    known = {digest}
+
+    def read_new(entry: "Descriptor") -> "bytes | None":
+        """The index behind `entry`; None when it is missing or was read before: then each is read once, whoever names it."""
+        if entry["digest"] in known or not is_present(Digest(entry["digest"])):
+            return None
+        known.add(entry["digest"])
+        return read(entry)
+
+    return choose_entry(list(_images(data, digest, read_new, 1)), f"index {digest}", is_present, wanted)
+
+
+def _images(
+    data: bytes, digest: str, read_new: "Callable[[Descriptor], bytes | None]", depth: int
+) -> "Iterator[Descriptor]":
+    """The manifests of images in the index `data` and in those inside of it."""
+    if depth > _DEEPEST:
+        raise InvalidError(f"index {digest} lies inside more than {_DEEPEST} others, as an attack would")
     document = parse_json(data, f"index {digest}")
     check("index", document, f"index {digest}")
-    images = [entry for entry in document["manifests"] if _is_image(entry, digest)]
-    return choose_entry(images, f"index {digest}", is_present, wanted)
+    for entry in document["manifests"]:
+        if annotation(entry, _ATTACHED):
+            continue
+        if entry["mediaType"] in MANIFESTS:
+            yield entry
+        elif entry["mediaType"] in INDEXES:
+            inner = read_new(entry)
+            if inner is not None:
+                yield from _images(inner, entry["digest"], read_new, depth + 1)
 
 
 def choose_entry(
@@ -46,13 +78,6 @@ def choose_entry(
     raise NotFoundError(
         f"{what} has no image for {wanted or this_machine()}", f"it has {listed}; choose with --platform"
     )
-
-
-def _is_image(entry: "Descriptor", digest: str) -> bool:
-    if entry["mediaType"] in INDEXES:
-        # Legal, but nobody makes them, and one that names itself would never end.
-        raise InvalidError(f"index {digest} has an index inside, which is not supported")
-    return entry["mediaType"] in MANIFESTS and not annotation(entry, _ATTACHED)
 
 
 def _platform_of(entry: "Descriptor") -> Platform:

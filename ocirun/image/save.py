@@ -7,7 +7,7 @@ pipe knows everything before the layers come. The same images always give the sa
 import os
 
 from ocirun.errors import InvalidError
-from ocirun.files import fsync_directory, json_bytes, storage_error, write_file
+from ocirun.files import fsync_directory, json_bytes, output_error, write_file
 from ocirun.image import index
 from ocirun.image.copy import ImageDocuments, LayerSource, StoredLayer
 from ocirun.image.layout import INDEX_NAME, LAYOUT_FILE, LAYOUT_NAME, blob_name, index_bytes
@@ -193,7 +193,7 @@ def write_archive(sink: ArchiveSink, target: int, name: str) -> None:
         end = 2 * tarfile.BLOCKSIZE
         _write(target, bytes(end + -(written + end) % tarfile.RECORDSIZE))
     except OSError as error:
-        raise storage_error(error, f"write {name}") from error
+        raise output_error(error, name) from error
 
 
 def write_directory(sink: ArchiveSink, target: str) -> None:
@@ -213,7 +213,7 @@ def write_directory(sink: ArchiveSink, target: str) -> None:
         os.rename(place, target)
         fsync_directory(os.path.dirname(os.path.abspath(target)))
     except OSError as error:
-        raise storage_error(error, f"write {target}") from error
+        raise output_error(error, target) from error
     finally:
         import shutil
 

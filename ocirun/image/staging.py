@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 _LOCK = "lock"
 
 
+def new_staging_path(temporary: str) -> str:
+    """The path of a staging directory that does not exist yet."""
+    return f"{temporary}/x-{os.urandom(8).hex()}"
+
+
 class Staging:
     """A new directory below `temporary`, removed at the end of the `with` block with what is still in it.
 
@@ -23,7 +28,7 @@ class Staging:
 
     def __init__(self, temporary: str) -> None:
         while True:
-            self.path = f"{temporary}/x-{os.urandom(8).hex()}"
+            self.path = new_staging_path(temporary)
             self._lock = Lock(f"{self.path}/{_LOCK}", wait=False)
             try:
                 os.mkdir(self.path, 0o700)

@@ -76,12 +76,14 @@ class Store:
             if is_id:
                 return self._find_id(descriptors, hexadecimal)
             raise
-        found = self._find_reference(descriptors, reference)
-        if found is None and is_id:
-            return self._find_id(descriptors, hexadecimal)
-        return found
+        descriptor = self.find_descriptor(descriptors, reference)
+        if descriptor is None:
+            return self._find_id(descriptors, hexadecimal) if is_id else None
+        return self.image(descriptor, descriptors)
 
-    def _find_reference(self, descriptors: "list[Descriptor]", reference: Reference) -> "Image | None":
+    @staticmethod
+    def find_descriptor(descriptors: "list[Descriptor]", reference: Reference) -> "Descriptor | None":
+        """The entry that `reference`, with or without a tag or digest, leads to."""
         descriptor = index.find_name(descriptors, reference.with_default_tag())
         if descriptor is None and reference.digest is not None:
             # The digest says which image; the name in front must be one that leads to it.
@@ -89,7 +91,7 @@ class Store:
                 name = index.name_of(candidate)
                 if candidate["digest"] == reference.digest and name is not None and name.name == reference.name:
                     descriptor = candidate
-        return None if descriptor is None else self.image(descriptor, descriptors)
+        return descriptor
 
     def _find_id(self, descriptors: "list[Descriptor]", start: str) -> "Image | None":
         found: dict[str, Descriptor] = {}
@@ -136,8 +138,10 @@ class Store:
             raise InvalidError(f"{descriptor['digest']} is not an image but {descriptor['mediaType']}")
         from ocirun.image.platforms import choose_manifest
 
-        data = self.read_document(Digest(descriptor["digest"]), MANIFEST_LIMIT)
-        return choose_manifest(data, descriptor["digest"], self.has_blob)
+        def read(entry: "Descriptor") -> bytes:
+            return self.read_document(Digest(entry["digest"]), MANIFEST_LIMIT)
+
+        return choose_manifest(read(descriptor), descriptor["digest"], self.has_blob, read)
 
     def read_document(self, digest: Digest, limit: int) -> bytes:
         """The bytes of a manifest, index or config. Raises NotFoundError, InvalidError, StorageError."""

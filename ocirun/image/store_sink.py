@@ -44,7 +44,7 @@ class StoreSink:
         if layer.size not in (None, size):
             raise DigestMismatchError(f"layer {layer.digest} has {size} bytes, but its descriptor says {layer.size}")
         descriptor: Descriptor = {"mediaType": layer.media_type, "digest": layer.digest, "size": size}
-        if self._is_known(layer.digest, layer.diff_id) and self._layers.has(chain_ids([*beneath, layer.diff_id])[-1]):
+        if self._is_known(layer.digest, layer.diff_id) and self._has_unpacked(beneath, layer.diff_id):
             return StoredLayer(descriptor, layer.diff_id, self._size_of(layer.diff_id, size))
         with self._transaction.open_blob(layer.digest) as blob:
             self._unpack(layer, blob, None, beneath)
@@ -72,8 +72,7 @@ class StoreSink:
     def _unpack(
         self, layer: "LayerSource", reader: "Reader", writer: "BlobWriter | None", beneath: "list[Digest]"
     ) -> "UnpackedLayer":
-        known = layer.diff_id is not None and self._layers.has(chain_ids([*beneath, layer.diff_id])[-1])
-        if known:
+        if layer.diff_id is not None and self._has_unpacked(beneath, layer.diff_id):
             # Nothing is extracted, so nothing is counted: the size is remembered.
             unpacked = self._layers.verify(
                 reader,
@@ -82,6 +81,7 @@ class StoreSink:
                 digest=layer.digest,
                 size=layer.size,
                 diff_id=layer.diff_id,
+                limits=self._layers.limits,
             )
         else:
             unpacked = self._layers.unpack(
@@ -92,10 +92,18 @@ class StoreSink:
                 size=layer.size,
                 diff_id=layer.diff_id,
                 below=beneath,
+                before=self._transaction.pin_layer,
             )
             self._new_sizes[unpacked.diff_id] = unpacked.unpacked_size
         self._pairs.add((unpacked.digest, unpacked.diff_id))
         return unpacked
+
+    def _has_unpacked(self, beneath: "list[Digest]", diff_id: Digest) -> bool:
+        """Whether the layer is unpacked; it stays so until the end of the transaction."""
+        chain_id = chain_ids([*beneath, diff_id])[-1]
+        # Pinned before the look: afterwards it could be gone by the time it is pinned.
+        self._transaction.pin_layer(chain_id)
+        return self._layers.has(chain_id)
 
     def _is_known(self, digest: Digest, diff_id: Digest) -> bool:
         """Whether the blob is known to unpack to that diff id; if not, a claim of an archive has to be verified."""

@@ -6,6 +6,7 @@ from ocirun.errors import NotFoundError
 from ocirun.files import fsync_directory, storage_error
 from ocirun.image import index, layout
 from ocirun.image.staging import Staging
+from ocirun.image.usage import PIN
 from ocirun.oci.digest import Digest, sha256_of
 
 TYPE_CHECKING = False
@@ -158,6 +159,21 @@ class Transaction:
     def staged_path(self, digest: Digest) -> str:
         """Where the bytes of a blob are that `has` has said yes to."""
         return self._staged.get(digest) or self.store.blob_path(digest)
+
+    def pin_layer(self, chain_id: Digest) -> None:
+        """Keep the unpacked layer, whether it is there yet or not, from removal until the end of this change.
+
+        Raises StorageError.
+        """
+        path = f"{self._staging.path}/{PIN}{chain_id.hex}"
+        if os.path.exists(path):
+            return
+        # Who removes layers looks for pins, and takes the layers away, under the same lock.
+        with self.store.lock(shared=True):
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                raise storage_error(error, f"write {path}") from error
 
     def add_image(self, descriptor: "Descriptor", references: "list[Reference]", blobs: "set[Digest]") -> None:
         """The manifest `descriptor` (with annotations for the index) is to be in the index under `references`.

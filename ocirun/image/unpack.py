@@ -14,6 +14,7 @@ import os
 from ocirun.errors import DigestMismatchError, InvalidError, OcirunError, StepError
 from ocirun.files import storage_error
 from ocirun.image.decompress import PIECE, decompress
+from ocirun.image.limits import HINT, Limits
 from ocirun.oci.digest import Digest
 from ocirun.oci.media_types import layer_compression
 
@@ -42,28 +43,6 @@ _PIPE_BYTES = 1 << 20
 # What the extractor says about a bad archive rather than about this machine.
 _ARCHIVE_ERRORS = frozenset((errno.EINVAL, errno.E2BIG, errno.ENAMETOOLONG, errno.EFBIG, errno.ENOTDIR, errno.ELOOP))
 _DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO))
-
-
-class Limits:
-    """How far a layer may blow up. Sizes are in bytes.
-
-    `largest` is the most that it may unpack to; `ratio` is how many times larger than compressed it may be, which counts
-    only beyond `ratio_from` bytes (a small file of zeros is no attack).
-    """
-
-    __slots__ = ("largest", "ratio", "ratio_from")
-
-    def __init__(self, largest: int = 1 << 40, ratio: int = 500, ratio_from: int = 4 << 30) -> None:
-        self.largest = largest
-        self.ratio = ratio
-        self.ratio_from = ratio_from
-
-    def check(self, unpacked: int, compressed: int, what: str) -> None:
-        """Raise InvalidError when `unpacked` bytes out of `compressed` ones are too many."""
-        if unpacked > self.largest:
-            raise InvalidError(f"{what} unpacks to more than {self.largest} bytes")
-        if unpacked > self.ratio_from and unpacked > self.ratio * compressed:
-            raise InvalidError(f"{what} unpacks to more than {self.ratio} times its size, as an attack would")
 
 
 class UnpackedLayer:
@@ -341,7 +320,9 @@ def _explain(error: StepError, what: str) -> OcirunError:
     if error.errno == errno.EBADMSG:
         return InvalidError(f"{what} is no sound tar archive{where}")
     if error.errno in _ARCHIVE_ERRORS or (error.errno == errno.ENOENT and ": " in error.path):
-        return InvalidError(f"{what} cannot be unpacked: {os.strerror(error.errno)}{where}")
+        # E2BIG is the C core's limit of entries.
+        hint = HINT if error.errno == errno.E2BIG else ""
+        return InvalidError(f"{what} cannot be unpacked: {os.strerror(error.errno)}{where}", hint)
     if error.errno in _DISK_ERRORS:
         return storage_error(OSError(error.errno, ""), f"unpack {what}{where}")
     return error

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from ocirun.oci.image_documents import Descriptor
 
 
+# Begins the name of an empty file in a staging directory, which keeps an unpacked layer; the rest is its chain id's digits.
+PIN = "layer-"
+
+
 class Usage:
     """Answers for one store. Each manifest is read once, so that removing many images costs little more than one."""
 
@@ -70,6 +74,18 @@ def _references(store: "Store", descriptor: "Descriptor") -> "set[str]":
                 found.update(entry["digest"] for entry in (document["config"], *document["layers"]))
         except (InvalidError, NotFoundError, ValueError, KeyError, TypeError, RecursionError):
             continue
+    return found
+
+
+def pinned_layers(store: "Store") -> "set[str]":
+    """The chain ids of the layers that changes under way need (Transaction.pin_layer). The caller holds the lock.
+
+    Pins of a process that was killed count until prune has removed its staging directory.
+    """
+    found: set[str] = set()
+    for staging in _names(store.temporary):
+        pins = (name for name in _names(f"{store.temporary}/{staging}") if name.startswith(PIN))
+        found.update(f"sha256:{name.removeprefix(PIN)}" for name in pins)
     return found
 
 

@@ -25,6 +25,10 @@ _TAG = _WORD | frozenset("_.-")
 _HEX = frozenset("0123456789abcdef")
 
 
+class InvalidReferenceError(InvalidError):
+    """A text that nothing can be named by."""
+
+
 class Reference:
     """One parsed reference; it cannot be changed. `str()` is the fully qualified form."""
 
@@ -48,11 +52,11 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """The reference that `text` means. Raises InvalidError with docker's "invalid reference format" and the rule."""
+        """The reference that `text` means. Raises InvalidReferenceError with docker's words and the rule that is broken."""
         if len(text) == 64 and _HEX.issuperset(text):
             raise _invalid(text, f"repository name ({text}) cannot be 64 hexadecimal digits")
         rest, at, digest_text = text.partition("@")
-        digest = Digest(digest_text) if at else None
+        digest = _digest(digest_text) if at else None
         # A colon belongs to the tag only after the last slash; before it, it is that of a port.
         slash = rest.rfind("/")
         colon = rest.find(":", slash + 1)
@@ -109,8 +113,17 @@ class Reference:
         return hash(str(self))
 
 
-def _invalid(text: str, rule: str) -> InvalidError:
-    return InvalidError(f"invalid reference format: {rule}" if rule else f"invalid reference format: {text[:300]!r}")
+def _digest(text: str) -> Digest:
+    try:
+        return Digest(text)
+    except InvalidError as error:
+        raise InvalidReferenceError(error.what, error.hint) from None
+
+
+def _invalid(text: str, rule: str) -> InvalidReferenceError:
+    return InvalidReferenceError(
+        f"invalid reference format: {rule}" if rule else f"invalid reference format: {text[:300]!r}"
+    )
 
 
 def _split_domain(name: str) -> "tuple[str, str]":

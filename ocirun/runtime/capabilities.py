@@ -54,8 +54,8 @@ def adjust(
 
     Raises UsageError for a name that is no capability or that cannot be had here.
     """
-    added = [_normalise(name, known) for name in add]
-    dropped = [_normalise(name, known) for name in drop]
+    added = [_normalise(name, known, "CapAdd") for name in add]
+    dropped = [_normalise(name, known, "CapDrop") for name in drop]
     if "ALL" in added:
         return [name for name in known if name not in dropped]
     if "ALL" in dropped:
@@ -64,7 +64,7 @@ def adjust(
     return list(dict.fromkeys(kept + added))
 
 
-def _normalise(name: str, known: "list[str]") -> str:
+def _normalise(name: str, known: "list[str]", where: str) -> str:
     full = name.upper()
     if full == "ALL":
         return full
@@ -74,6 +74,6 @@ def _normalise(name: str, known: "list[str]") -> str:
         return full
     if full in NAMES:
         raise UsageError(
-            f"capability not supported by your kernel or not available in the current environment: {full!r}"
+            f'invalid {where}: capability not supported by your kernel or not available in the current environment: "{full}"'
         )
-    raise UsageError(f"unknown capability: {full!r}", "see capabilities(7)")
+    raise UsageError(f'invalid {where}: unknown capability: "{full}"', "see capabilities(7)")

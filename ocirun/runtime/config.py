@@ -46,10 +46,12 @@ def entrypoint_and_command(
 
 
 def container_environment(image: "Iterable[str]", user: "Iterable[str]") -> "list[str]":
-    """Config.Env of a container: the user's settings, then those of the image that they do not replace."""
-    result = list(user)
-    names = {entry.partition("=")[0] for entry in result}
-    return result + [entry for entry in image if entry.partition("=")[0] not in names]
+    """Config.Env of a container: the user's settings, each at its first place and the last of a name winning, then the image's.
+
+    An entry "K" without "=" keeps the image's out; process_environment knows what to do with it.
+    """
+    settings = {entry.partition("=")[0]: entry for entry in user}
+    return [*settings.values(), *(entry for entry in image if entry.partition("=")[0] not in settings)]
 
 
 def process_environment(settings: "Iterable[str]", *, hostname: str, terminal: bool, home: str) -> "list[str]":

@@ -60,7 +60,7 @@ class Monitor:
     """What the monitor around the container does.
 
     `flags` are MONITOR_* bits. `log`, `state` and `socket` are host paths, "" for none. `log_max_bytes` 0 means that the
-    log is never rotated. `removals` are trees to remove after exit, in this order.
+    log is never rotated. `removals` are the steps after_exit_*, in their order.
     """
 
     __slots__ = ("flags", "log", "log_max_bytes", "log_max_files", "removals", "socket", "state")
@@ -74,7 +74,7 @@ class Monitor:
         socket: str = "",
         log_max_bytes: int = 0,
         log_max_files: int = 1,
-        removals: "list[str] | None" = None,
+        removals: "list[Step] | None" = None,
     ) -> None:
         self.flags = flags
         self.log = log
@@ -87,7 +87,7 @@ class Monitor:
     def steps(self) -> "list[Step]":
         """The steps that the monitor itself reads."""
         first = Step("monitor", self.flags, self.log_max_bytes, self.log_max_files, self.log, self.state, self.socket)
-        return [first, *(Step("after_exit_remove", path) for path in self.removals)]
+        return [first, *self.removals]
 
 
 def compile_plan(

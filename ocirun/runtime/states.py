@@ -10,7 +10,7 @@ STATUSES = ("created", "running", "paused", "restarting", "removing", "exited", 
 ALLOWED = "allowed"
 NOTHING = "nothing to do"
 
-_NOT_RUNNING = "container {name} is not running"
+_NOT_RUNNING = "container {id} is not running"
 _REMOVING = "container {name} is marked for removal and cannot be started"
 
 # verb: status: ALLOWED, NOTHING or why not
@@ -44,9 +44,9 @@ TABLE: "dict[str, dict[str, str]]" = {
     },
     "remove": {
         "created": ALLOWED,
-        "running": 'cannot remove container "{name}": container is running: stop the container before removing or force remove',
-        "paused": 'cannot remove container "{name}": container is paused and must be unpaused first',
-        "restarting": 'cannot remove container "{name}": container is restarting: stop the container before removing or '
+        "running": 'cannot remove container "/{name}": container is running: stop the container before removing or force remove',
+        "paused": 'cannot remove container "/{name}": container is paused and must be unpaused first',
+        "restarting": 'cannot remove container "/{name}": container is restarting: stop the container before removing or '
         "force remove",
         "removing": "removal of container {name} is already in progress",
         "exited": ALLOWED,
@@ -89,8 +89,10 @@ HINTS = {
 }
 
 
-def check(verb: str, status: str, name: str) -> bool:
+def check(verb: str, status: str, name: str, container_id: str = "") -> bool:
     """Whether `verb` has anything to do on the container `name` in `status`: False when it is done already.
+
+    Where docker's message has the id, it is `container_id`, or the name when that is "".
 
     Raises ConflictError when the status forbids it.
     """
@@ -99,4 +101,4 @@ def check(verb: str, status: str, name: str) -> bool:
         return True
     if entry == NOTHING:
         return False
-    raise ConflictError(entry.format(name=name), HINTS.get((verb, status), ""))
+    raise ConflictError(entry.format(name=name, id=container_id or name), HINTS.get((verb, status), ""))

@@ -15,6 +15,8 @@ KINDS: "dict[str, tuple[int, str, str, str]]" = {
     # what the monitor does around the container; paths may be empty
     "monitor": (1, "flags log_max_bytes log_max_files", "log state socket", "keep the log in {log}, the state in {state}, attach at {socket}"),
     "after_exit_remove": (2, "", "path", "after exit, remove {path}"),
+    "after_exit_discard": (3, "", "path staging", "after exit, move {path} into {staging} and remove it"),
+    "after_exit_volume": (4, "", "path containers staging", "after exit, do the same with the volume {path} unless one of {containers} mounts it"),
     # in the helper, before the clone
     "join_namespace": (10, "type", "path", "join the namespace {path}"),
     "join_process": (11, "descriptor flags", "", "join the namespaces of the process behind descriptor {descriptor}"),
@@ -59,7 +61,7 @@ KINDS: "dict[str, tuple[int, str, str, str]]" = {
     "parent_death_signal": (52, "signal", "", "die with the monitor (signal {signal})"),
     "command": (54, "argument_count init", "words*", "execute {words}"),
     # tasks: work on files inside the user namespace
-    "untar": (60, "input flags", "target lowers*", "unpack into {target}"),
+    "untar": (60, "input flags entries", "target lowers*", "unpack into {target}"),
     "tar_changes": (61, "output flags lower_counts*", "trees*", "write the changes as a tar"),
     "list_changes": (62, "output flags lower_counts*", "trees*", "list the changes"),
     "remove_tree": (63, "", "path", "remove {path}"),

@@ -71,8 +71,8 @@ static void check_place(const struct place *place) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static struct place place; /* made once: a directory for each input would be most of the work */
   struct plan_string strings[] = {{place.layer, 0}};
-  const uint64_t integers[] = {INPUT, UNTAR_SQUASH | UNTAR_SKIP_DEVICES};
-  const struct step step = {STEP_UNTAR, 2, 1, integers, strings};
+  const uint64_t integers[] = {INPUT, UNTAR_SQUASH | UNTAR_SKIP_DEVICES, 0};
+  const struct step step = {STEP_UNTAR, 3, 1, integers, strings};
   struct failure failure = {0};
   int file;
 

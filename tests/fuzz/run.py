@@ -79,7 +79,7 @@ def tar_seeds() -> list[bytes]:
 def plan_seeds() -> list[bytes]:
     """Plans with steps of several shapes."""
     steps = [
-        Step("hostname", "name"), Step("clone", 0x20000000), Step("untar", 5, 1, "/target", "/lower"),
+        Step("hostname", "name"), Step("clone", 0x20000000), Step("untar", 5, 1, 0, "/target", "/lower"),
         Step("seccomp", 0, b"\0\1\2\3" * 16), Step("command", 1, 0, "sh", "A=b"), Step("rlimit", 7, 2**64 - 1, 5),
     ]  # fmt: skip
     return [Plan(steps).encode(), Plan(steps[:1]).encode(), Plan([]).encode()]

@@ -314,7 +314,9 @@ def test_sockets_are_for_the_user_alone(ocirun: Ocirun, name: str) -> None:
 
 def test_abstract_sockets_are_not_used(ocirun: Ocirun, name: str) -> None:
     ocirun("run", "-d", "--network", "host", "--name", name, BUSYBOX, "sleep", "600")
-    assert "ocirun" not in ocirun("exec", name, "cat", "/proc/net/unix").stdout.replace(str(ocirun.directory), "")
+    lines = ocirun("exec", name, "cat", "/proc/net/unix").lines
+    # Sockets with a path are others' business: other stores of this machine have them too.
+    assert [line for line in lines if "ocirun" in line and line.split()[-1].startswith("@")] == []
 
 
 def test_commit_of_what_runs_and_changes(ocirun: Ocirun, name: str, tmp_path: Path) -> None:

@@ -246,11 +246,15 @@ def until(condition: Callable[[], Any], what: str, timeout: float = SECONDS) -> 
         select.select([], [], [], 0.02)
 
 
-def processes_of(directory: Path) -> list[str]:
-    """Processes that have a file, a mount or a directory below `directory` open, and are not ours to have."""
+def processes_of(directory: Path, newer_than: int = 0) -> list[str]:
+    """Processes that have a file, a mount or a directory below `directory` open, and are not ours to have.
+
+    Only those with a pid above `newer_than`: to look at all takes longer than a container lives.
+    """
     found = []
     wanted = str(directory)
-    for pid in [name for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    for pid in [pid for pid in pids if pid > newer_than and pid != os.getpid()]:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
@@ -283,6 +287,12 @@ def entries(directory: Path) -> list[str]:
 
 def leftovers(ocirun: Ocirun) -> dict[str, list[str]]:
     """What a store still holds of containers that are gone; empty when all is clean."""
+    processes: list[str] = []
+    try:
+        # A monitor ends right after its last message, or removes what nobody sees any more; give it the time.
+        until(lambda: not processes_of(ocirun.directory), "processes to end", timeout=5)
+    except AssertionError:
+        processes = processes_of(ocirun.directory)
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f" {ocirun.directory}" in line]
     found = {
         "mounts": mounts,
@@ -292,12 +302,8 @@ def leftovers(ocirun: Ocirun) -> dict[str, list[str]]:
         "runroot": entries(ocirun.runroot),
         "locks": locks_held(ocirun.root),
         "reports": ocirun.late_reports(),
+        "processes": processes,
     }
-    try:
-        # A monitor ends right after its last message; give the kernel the time to take it away.
-        until(lambda: not processes_of(ocirun.directory), "processes to end", timeout=5)
-    except AssertionError:
-        found["processes"] = processes_of(ocirun.directory)
     return {kind: names for kind, names in found.items() if names}
 
 

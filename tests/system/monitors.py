@@ -78,13 +78,15 @@ class Container:
         self.monitor = 0
         self.sessions: list[Session] = []
 
-    def plan(self, flags: int, log_limits: tuple[int, int], removals: Sequence[str], words: Sequence[str]) -> Plan:
+    def plan(
+        self, flags: int, log_limits: tuple[int, int], removals: Sequence[str | Step], words: Sequence[str]
+    ) -> Plan:
         """Monitor, namespaces, ids, root with /proc, /dev/null and a terminal, command."""
         if MODE != "root":
             flags |= USER_NAMESPACE
         steps = [
             Step("monitor", flags, *log_limits, str(self.log), str(self.state_path), str(self.socket_path)),
-            *(Step("after_exit_remove", path) for path in removals),
+            *(Step("after_exit_remove", path) if isinstance(path, str) else path for path in removals),
             Step("clone", NAMESPACES),
             *id_steps(),
             Step("become", 0, 0),
@@ -104,7 +106,7 @@ class Container:
         *words: str,
         flags: int = ATTACHED,
         log_limits: tuple[int, int] = (0, 1),
-        removals: Sequence[str] = (),
+        removals: Sequence[str | Step] = (),
     ) -> Session:
         """Start the monitor, without waiting for the start of the program."""
         return self._spawn(self.plan(flags, log_limits, removals, words), {5: self._take_lock()})

@@ -40,7 +40,7 @@ def test_inspect_finds_the_kind_by_itself(ocirun: Ocirun, name: str) -> None:
     assert documents[2]["Driver"] == "local"
     result = ocirun("inspect", "--format", "{{.Id}}", "nosuch", name, status=1)
     assert result.word == documents[0]["Id"]
-    assert result.error_line() == "ocirun: No such object: nosuch"
+    assert result.error_line() == "ocirun: Error: No such object: nosuch"
     assert ocirun("inspect", "--type", "volume", name, status=1).stdout == "[]\n"
     ocirun("volume", "rm", f"{name}-volume")
 

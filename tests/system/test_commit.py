@@ -1,6 +1,9 @@
 """diff and commit: what a container changed, as a list and as a layer; and the image `host`."""
 
+import fcntl
 import json
+import os
+import struct
 import subprocess
 import tarfile
 from pathlib import Path
@@ -9,6 +12,8 @@ import pytest
 
 from tests.system.harness import BUSYBOX, Ocirun, until
 
+# _IOWR("f", 11, struct fiemap), which the fcntl module does not know (linux/fs.h).
+FS_IOC_FIEMAP = 0xC020660B
 CHANGES = "echo new >/new; rm /etc/group; echo more >>/etc/passwd; mkdir -p /dir/sub; touch /dir/sub/x; rm -rf /var; mkdir /var; chmod 700 /home"
 LISTED = {"A /new", "C /etc", "D /etc/group", "C /etc/passwd", "A /dir", "A /dir/sub", "A /dir/sub/x", "C /home"}
 
@@ -102,6 +107,34 @@ def test_host_runs_this_machine_s_programs(empty: Ocirun) -> None:
         ["sh", "-c", "id -u root; ls /usr | head -n 3"], capture_output=True, text=True, check=True
     ).stdout
     assert empty("run", "--rm", "host", "sh", "-c", "id -u; ls /usr | head -n 3").stdout == outside
+
+
+def unflushed(path: Path) -> bool:
+    """Whether the file has content that the file system has no place on the disk for yet (FIEMAP's flag DELALLOC)."""
+    delayed, everything = 0x4, (1 << 64) - 1
+    with path.open("rb") as file:
+        request = bytearray(struct.pack("=QQLLLL", 0, everything, 0, 0, 64, 0) + bytes(64 * 56))
+        fcntl.ioctl(file, FS_IOC_FIEMAP, request)
+    count = struct.unpack_from("=L", request, 20)[0]
+    return any(struct.unpack_from("=L", request, 32 + 56 * index + 40)[0] & delayed for index in range(count))
+
+
+def test_what_host_copies_is_on_disk(empty: Ocirun) -> None:
+    """A power cut must not leave empty files under a name that says that they are good."""
+    probe = empty.directory / "probe"
+    probe.write_bytes(b"x" * 8192)
+    try:
+        if not unflushed(probe):
+            pytest.skip("this file system does not tell what it has flushed")
+    except OSError as error:
+        pytest.skip(f"this file system does not tell what it has flushed: {error.strerror}")
+    empty("run", "--rm", "host", "true")
+    layers = empty.root / "layers" / "host"
+    copies = [
+        path for path in layers.rglob("*") if path.is_file() and not path.is_symlink() and os.access(path, os.R_OK)
+    ]
+    assert any(path.stat().st_size for path in copies)
+    assert [path for path in copies if path.stat().st_size and unflushed(path)] == []
 
 
 def test_host_writes_nothing_to_this_machine(empty: Ocirun, name: str) -> None:

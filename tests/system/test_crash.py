@@ -27,6 +27,8 @@ from tests.system.harness import (
 from tests.system.test_images import check_layout
 
 POINTS = 20
+# What is empty when there are no containers.
+DIRECTORIES = ("containers", "names", "volumes", "tmp")
 
 
 def kill_after(process: "subprocess.Popen[bytes]", seconds: float) -> bool:
@@ -157,14 +159,12 @@ def test_kill_of_the_monitor_at_many_points(fresh: Ocirun) -> None:
     for seconds in Moments(duration(fresh, *words)):
         process = fresh.start(*words)
         select.select([], [], [], seconds)
-        for line in processes_of(fresh.directory):
-            pid = int(line.split(":")[0])
-            if pid != process.pid:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    killed += 1
-                except (ProcessLookupError, PermissionError):
-                    pass
+        for line in processes_of(fresh.directory, newer_than=process.pid):
+            try:
+                os.kill(int(line.split(":")[0]), signal.SIGKILL)
+                killed += 1
+            except (ProcessLookupError, PermissionError):
+                pass
         _, errors = process.communicate(timeout=30)
         assert b"Traceback" not in (errors or b"")
         works(fresh)
@@ -258,6 +258,13 @@ def test_full_disk_still_lets_things_be_removed(on_small_disk: Ocirun, busybox_a
     assert shutil.disk_usage(on_small_disk.root).free == 0
     assert on_small_disk("rm", "one").word == "one"
     assert on_small_disk("rmi", BUSYBOX).stdout
+
+
+def test_full_disk_still_lets_a_container_remove_itself(on_small_disk: Ocirun, busybox_archive: Path) -> None:
+    on_small_disk("import", "-c", "ENV PATH=/bin", str(busybox_archive), BUSYBOX)
+    on_small_disk("run", "--rm", "-v", "/v", BUSYBOX, "sh", "-c", "cat /dev/zero >/v/zeros", status=1)
+    assert shutil.disk_usage(on_small_disk.root).free > 1_000_000
+    assert {name: entries(on_small_disk.root / name) for name in DIRECTORIES} == {name: [] for name in DIRECTORIES}
 
 
 def test_read_only_home(empty: Ocirun) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocirun.engine.context import Engine
-from ocirun.engine.freeze import Frozen, members
+from ocirun.engine.freeze import Frozen
 from ocirun.engine.prune import prune_garbage
 from ocirun.engine.records import find_container, status
 from ocirun.engine.settings import Settings
@@ -20,8 +20,16 @@ def engine_of(ocirun: Ocirun) -> Engine:
 
 
 def letters(pid: int) -> dict[int, str]:
-    """Processes of a container and the letters of their states."""
-    return dict(members(pid))
+    """Processes in the pid namespace of `pid` and the letters of their states."""
+    namespace = os.readlink(f"/proc/{pid}/ns/pid")
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{name}/ns/pid") == namespace:
+                found[int(name)] = Path(f"/proc/{name}/stat").read_text().rpartition(") ")[2][0]
+        except OSError:
+            continue
+    return found
 
 
 @pytest.mark.parametrize("flags", [[], ["--rm"]])
@@ -87,7 +95,7 @@ def test_a_frozen_container_stands_still(fresh: Ocirun, name: str) -> None:
     until(dots.exists, "the first dot")
     until(lambda: "T" in letters(pid).values(), "the process that stops itself")
     stopped = [number for number, letter in letters(pid).items() if letter == "T"]
-    with Frozen(pid):
+    with Frozen(engine_of(fresh), container):
         assert set(letters(pid).values()) <= set("TtZXD")
         size = dots.stat().st_size
         assert len(letters(pid)) >= 2

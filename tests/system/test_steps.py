@@ -125,7 +125,7 @@ WITHIN = {
     "exec_label that climbs": (Step("exec_label", "../oom_score_adj", "5"), errno.EXDEV, "../oom_score_adj"),
     "seccomp": (Step("seccomp", 0, b"12345"), errno.EINVAL, "seccomp program"),
     "parent_death_signal": (Step("parent_death_signal", 999), errno.EINVAL, ""),
-    "untar": (Step("untar", 90, 0, "{root}/nonexistent"), None, None),
+    "untar": (Step("untar", 90, 0, 0, "{root}/nonexistent"), None, None),
     "tar_changes": (Step("tar_changes", 90, 0, 0, "", "{root}"), None, None),
     "list_changes": (Step("list_changes", 90, 0, 0, "", "{root}"), None, None),
 }
@@ -148,7 +148,7 @@ def test_a_failed_step_with_a_root(case: str, root: Path) -> None:
 
 def test_every_kind_that_can_fail_is_here() -> None:
     shown = {*BEFORE, *(step.kind for step, _, _ in WITHIN.values()), "deny_setgroups", "command"}
-    monitors = {"monitor", "after_exit_remove"}
+    monitors = {"monitor", "after_exit_remove", "after_exit_discard", "after_exit_volume"}
     cannot_fail = {"loopback", "umask", "no_new_privileges", "remove_tree"}
     assert set(KINDS) - shown == monitors | cannot_fail
 

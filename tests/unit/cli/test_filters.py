@@ -3,7 +3,7 @@
 import pytest
 
 from ocirun.cli.filters import Filters
-from ocirun.errors import UnsupportedError, UsageError
+from ocirun.errors import UsageError
 
 NAMES = frozenset(("name", "label", "dangling", "id"))
 
@@ -48,5 +48,3 @@ def test_booleans() -> None:
 def test_unknown_names() -> None:
     with pytest.raises(UsageError, match="invalid filter 'foo'"):
         Filters(["foo=1"], NAMES)
-    with pytest.raises(UnsupportedError, match="filter 'health' is not supported yet"):
-        Filters(["health=healthy"], NAMES, frozenset(("health",)))

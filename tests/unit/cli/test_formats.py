@@ -93,39 +93,3 @@ def test_shorten() -> None:
     assert formats.shorten("exactly twenty chars", 20) == "exactly twenty chars"
     assert formats.short_id("sha256:" + "ab" * 32) == "abababababab"
     assert formats.short_id("cd" * 32) == "cdcdcdcdcdcd"
-
-
-@pytest.mark.parametrize(
-    "text, size",
-    [
-        ("0", 0),
-        ("10", 10),
-        ("10b", 10),
-        ("1k", 1024),
-        ("1K", 1024),
-        ("1kb", 1024),
-        ("1KiB", 1024),
-        ("1.5m", 1572864),
-        ("2 g", 2 << 30),
-    ],
-)
-def test_parse_bytes(text: str, size: int) -> None:
-    assert formats.parse_bytes(text) == size
-
-
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("", "invalid size: ''"),
-        ("x", "invalid size: 'x'"),
-        ("1x", "invalid suffix: 'x'"),
-        ("1mx", "invalid suffix: 'mx'"),
-        ("1bb", "invalid suffix: 'bb'"),
-        ("-1", "invalid size: '-1'"),
-        ("1..5m", 'strconv.ParseFloat: parsing "1..5": invalid syntax'),
-    ],
-)
-def test_bad_bytes(text: str, message: str) -> None:
-    with pytest.raises(ValueError) as caught:
-        formats.parse_bytes(text)
-    assert str(caught.value) == message

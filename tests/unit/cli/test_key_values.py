@@ -12,7 +12,7 @@ from ocirun.errors import UsageError
 def test_name_alone_takes_our_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OURS", "v=1")
     monkeypatch.delenv("NOT_OURS", raising=False)
-    assert environment([], ["A=1", "OURS", "NOT_OURS", "EMPTY="]) == ["A=1", "OURS=v=1", "EMPTY="]
+    assert environment([], ["A=1", "OURS", "NOT_OURS", "EMPTY="]) == ["A=1", "OURS=v=1", "NOT_OURS", "EMPTY="]
 
 
 def test_files_come_before_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

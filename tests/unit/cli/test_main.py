@@ -1,5 +1,6 @@
 """The entry: which module runs, what is printed, and with which status it ends."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -245,7 +246,49 @@ def test_output_that_cannot_be_written() -> None:
         call = [sys.executable, "-m", "ocirun", "--version"]
         result = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode != 0
-    assert result.stderr == "ocirun: No space left on device\n"
+    assert result.stderr == (
+        "ocirun: write standard output: No space left on device (free space there, or send the output elsewhere)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--root", "rel", "ps"],
+        ["--runroot=rel", "ps"],
+        ["run", "-v", "./rel:/x", "host"],
+        ["run", "--mount", "type=bind,src=./rel,dst=/x", "host"],
+    ],
+)
+def test_current_directory_that_has_been_removed(words: list[str], place: list[str], tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD" && exec "$@"'
+    call = ["sh", "-c", script, "sh", sys.executable, "-m", "ocirun", *place, *words]
+    result = subprocess.run(call, cwd=gone, capture_output=True, text=True, check=False)
+    assert result.returncode == 125
+    name = "rel" if "root" in words[0] else "./rel"
+    assert result.stderr == (
+        f"ocirun: {name}: the current directory has been removed (change to another one, or give an absolute path)\n"
+    )
+
+
+def test_limit_of_open_files_names_the_way_out(capfd: pytest.CaptureFixture[str]) -> None:
+    error = OSError(errno.EMFILE, "Too many open files", "/some/file")
+    assert failures.report(error, debug=False, path="ocirun run", statuses=None) == 125
+    assert capfd.readouterr().err == (
+        "ocirun: /some/file: Too many open files (raise the limit of open files: ulimit -n 1024)\n"
+    )
+
+
+def test_umask_that_forbids_everything(place: list[str], tmp_path: Path) -> None:
+    """Root may write where it may not, so the modes are looked at."""
+    call = ["sh", "-c", 'umask 777; exec "$@"', "sh", sys.executable, "-m", "ocirun", *place, "volume", "create", "vol"]
+    result = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    made = [path for path in (tmp_path / "root").rglob("*") if not path.is_symlink()]
+    assert len(made) > 5
+    assert [path for path in made if path.stat().st_mode & 0o600 != 0o600] == []
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])

@@ -225,10 +225,28 @@ def test_signatures_cannot_be_asked_for() -> None:
     assert isinstance(failure(RUN, "--disable-content-trust=false", "debian"), UnsupportedError)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["-h"], ["-a", "--help"], ["-ah"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-h"], ["-a", "--help"], ["-ah"], ["--help=true"], ["-h=1"], ["--help", "x"]]
+)
 def test_help_is_asked_for(words: list[str]) -> None:
     with pytest.raises(HelpRequest):
         listed(*words)
+
+
+@pytest.mark.parametrize("words", [["--help=false"], ["-h=0"], ["--help", "--help=false"], ["-ah=F"]])
+def test_help_is_a_switch_like_others(words: list[str]) -> None:
+    listed(*words)
+
+
+@pytest.mark.parametrize("verb, words", [(LIST, ["--help=x"]), (LIST, ["-h=x"]), (RUN, ["--privileged=x"])])
+def test_switches_take_no_other_value(verb: Verb, words: list[str]) -> None:
+    error = failure(verb, *words)
+    name = "privileged" if verb is RUN else "help"
+    assert str(error) == f'invalid argument "x" for "--{name}" flag: strconv.ParseBool: parsing "x": invalid syntax'
+
+
+def test_an_unknown_flag_is_told_before_the_help() -> None:
+    assert str(failure(LIST, "--help", "--bogus")) == "unknown flag: --bogus"
 
 
 def test_h_is_the_hostname_of_run() -> None:

@@ -20,7 +20,11 @@ CONTAINERS: list[dict[str, Any]] = [
         "args": ["100", "and", "a", "very", "long", "line"],
         "created": "2026-01-02T03:04:05.5Z",
         "network_mode": "none",
-        "config": {"Labels": {"b": "2", "a": "1", "com.example.some-thing": "v"}},
+        "config": {
+            "Labels": {"b": "2", "a": "1", "com.example.some-thing": "v"},
+            "Healthcheck": {"Test": ["CMD", "true"]},
+            "ExposedPorts": {"80/tcp": {}, "50-60/udp": {}, "what is this": {}},
+        },
         "layers": ["sha256:" + "11" * 32],
         "mounts": [
             {"Type": "bind", "Source": "/a/very/long/path/to", "Destination": "/b"},
@@ -44,17 +48,38 @@ CONTAINERS: list[dict[str, Any]] = [
     {
         "id": "ee" * 32,
         "name": "third",
-        "image": "docker.io/library/foo:1@sha256:" + "cd" * 32,
+        "image": "docker.io/library/foo:1@sha256:" + "ec" * 32,
         "image_id": "sha256:" + "ce" * 32,
         "path": "x",
         "args": ["-c", "a  b", "\x1b[2J"],
         "created": "2026-01-01T03:04:05Z",
         "network_mode": "none",
-        "config": {"Labels": {}},
+        "config": {"Labels": {}, "Healthcheck": {"Test": ["NONE"]}},
         "layers": ["sha256:" + "11" * 32, "sha256:" + "22" * 32],
         "mounts": [],
     },
 ]
+
+
+def put_images(tmp_path: Path, images: dict[str, str]) -> None:
+    """An index.json that says which names lead to which image ids; nothing else of the images is there."""
+    entries = [
+        {
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": f"sha256:{image_id[::-1]}",
+            "size": 1,
+            "annotations": {
+                "org.opencontainers.image.ref.name": name,
+                "io.containerd.image.name": f"docker.io/library/{name}",
+                "io.ocirun.image.id": f"sha256:{image_id}",
+            },
+        }
+        for name, image_id in images.items()
+    ]
+    directory = tmp_path / "root" / "images"
+    directory.mkdir(exist_ok=True)
+    (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
 
 
 @pytest.fixture
@@ -72,6 +97,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names.mkdir()
     for record in CONTAINERS:
         (names / record["name"]).symlink_to(f"../containers/{record['id']}")
+    put_images(tmp_path, {"debian:12": "ab" * 32, "foo:1": "ce" * 32})
     return ["--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run"), "ps"]
 
 
@@ -113,6 +139,21 @@ def test_images_are_shown_in_short(place: list[str], capfd: pytest.CaptureFixtur
     assert listed(place, capfd, "-a", "--format", "{{.Image}}").split() == ["cdcdcdcdcdcd", "debian:12", "foo:1"]
 
 
+def test_name_that_means_another_image_by_now(
+    place: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    put_images(tmp_path, {"debian:12": "12" * 32})
+    assert listed(place, capfd, "-a", "--format", "{{.Image}}").split() == [
+        "cdcdcdcdcdcd",
+        "abababababab",
+        "cececececece",
+    ]
+    whole = listed(place, capfd, "-a", "--no-trunc", "--format", "{{.Image}}", "--filter", "name=web")
+    assert whole == "sha256:" + "ab" * 32 + "\n"
+    (tmp_path / "root/images/index.json").write_text("{")
+    assert listed(place, capfd, "-a", "--format", "{{.Image}}", "--filter", "name=web") == "debian:12\n"
+
+
 def test_control_characters_are_quoted(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert listed(place, capfd, "-a", "--format", "{{.Command}}", "-f", "name=third") == "\"x -c 'a  b' \\x1b[2J\"\n"
 
@@ -142,7 +183,14 @@ def test_json_lines(place: list[str], capfd: pytest.CaptureFixture[str]) -> None
 def test_quiet(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert listed(place, capfd, "-aq") == "ffffffffffff\n0123456789ab\neeeeeeeeeeee\n"
     assert listed(place, capfd, "-aq", "--no-trunc").split()[0] == "ff" * 32
-    assert listed(place, capfd, "-aq", "--format", "{{.Names}}").split()[0] == "ffffffffffff"
+
+
+@pytest.mark.parametrize("form", ["{{.Names}}", "json", "table {{.Names}}", "table"])
+def test_quiet_wins_over_a_format(form: str, place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*place, "-aq", "--format", form]) == 0
+    output = capfd.readouterr()
+    assert output.out.split()[0] == "ffffffffffff"
+    assert output.err == "WARNING: Ignoring custom format, because both --format and --quiet are set.\n"
 
 
 def test_newest_ones(place: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -172,6 +220,15 @@ def test_newest_ones(place: list[str], capfd: pytest.CaptureFixture[str]) -> Non
         (["network=host"], ["db"]),
         (["ancestor=debian:12"], ["web"]),
         (["is-task=true"], []),
+        (["health=none"], ["db", "third"]),
+        (["health=unhealthy"], ["web"]),
+        (["health=healthy", "health=starting"], []),
+        (["expose=80"], ["web"]),
+        (["expose=70-8000/tcp"], ["web"]),
+        (["expose=80/udp"], []),
+        (["expose=53/udp", "expose=1"], ["web"]),
+        (["publish=80"], []),
+        (["isolation=default"], ["db", "web", "third"]),
     ],
     ids=",".join,
 )
@@ -191,11 +248,15 @@ def test_status_filter_shows_what_does_not_run(place: list[str], capfd: pytest.C
         (["--filter", "foo=1"], "ocirun: invalid filter 'foo' ("),
         (["--filter", "status=foo"], "ocirun: invalid filter 'status=foo' ("),
         (["--filter", "exited=x"], "ocirun: invalid filter 'exited=x' ("),
-        (["--filter", "health=healthy"], "ocirun: filter 'health' is not supported yet\n"),
+        (["--filter", "health=bad"], "ocirun: unrecognized filter value for health: bad ("),
+        (["--filter", "publish=x"], "ocirun: invalid filter 'publish=x' ("),
+        (["--filter", "expose=90-80"], "ocirun: invalid filter 'expose=90-80' ("),
+        (["--filter", "expose=80/x"], "ocirun: invalid filter 'expose=80/x' ("),
+        (["--filter", "expose=65536"], "ocirun: invalid filter 'expose=65536' ("),
         (["--filter", "before=nosuch"], "ocirun: No such container: nosuch\n"),
         (["--format", "{{"], "ocirun: failed to parse template: template: :1: unclosed action ("),
         (
-            ["-a", "--format", "{{.Foo}}"],
+            ["--format", "{{.Foo}}"],  # nothing runs
             (
                 'ocirun: failed to execute template: template: :1:2: executing "" at <.Foo>: '
                 "can't evaluate field Foo in type *formatter.ContainerContext\n"

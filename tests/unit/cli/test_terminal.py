@@ -254,7 +254,7 @@ def test_full_disk_is_an_error_of_one_line(client: Client) -> None:
         assert client.wait() == 1
     assert client.process
     assert client.process.stderr
-    assert b"StorageError: write to the output: No space left on device" in client.process.stderr.read()
+    assert b"StorageError: write standard output: No space left on device" in client.process.stderr.read()
 
 
 def test_all_output_comes_through_a_slow_pipe(client: Client) -> None:

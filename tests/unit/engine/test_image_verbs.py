@@ -273,11 +273,11 @@ def test_an_image_of_a_running_container(filled: PlainEngine) -> None:
 
 def test_import(engine: PlainEngine, tmp_path: Path) -> None:
     (tmp_path / "base.tar").write_bytes(BASE)
-    image_id = import_image(engine, str(tmp_path / "base.tar"), Reference.parse("made"), ["CMD sh"], "by hand")
+    image_id = import_image(engine, str(tmp_path / "base.tar"), "made", ["CMD sh"], "by hand")
     assert engine.store.resolve("made").id == image_id
     assert image_history(engine, "made")[0].comment == "by hand"
     with (tmp_path / "base.tar").open("rb") as file:
-        import_image(engine, file, None, [], "")
+        import_image(engine, file, "", [], "")
     assert len(list_images(engine)) == 2
 
 
@@ -296,7 +296,7 @@ def test_import_of_what_cannot_be(
     (tmp_path / "base.tar").write_bytes(BASE)
     path = source if "/" in source else str(tmp_path / source)
     with pytest.raises(kind):
-        import_image(engine, path, Reference.parse(name) if name else None, changes, "")
+        import_image(engine, path, name or "", changes, "")
     assert list_images(engine) == []
 
 

@@ -106,7 +106,7 @@ def test_volume_documents(engine: Engine) -> None:
     assert os.listdir(engine.temporary_directory) == []
 
 
-@pytest.mark.parametrize("name", ["a", "../x", "a/b", ".hidden", "a b", "x" * 256])
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "a b", "x" * 256])
 def test_volume_names(engine: Engine, name: str) -> None:
     with pytest.raises(UsageError, match="includes invalid characters for a local volume name"):
         create_volume(engine, name)

@@ -1,7 +1,10 @@
 """Containers as the disk keeps them: finding them, and the state that the kernel and state.json give."""
 
+import fcntl
 import json
 import os
+import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,9 @@ from ocirun.engine.context import Engine
 from ocirun.engine.prune import prune_garbage
 from ocirun.engine.records import NEVER, boot_id, find_container, format_time, list_containers, load_container, status
 from ocirun.engine.remove import remove_container
-from ocirun.engine.run_lock import is_run_lock_held, take_run_lock, wait_for_run_lock
+from ocirun.engine.run_lock import is_run_lock_held, take_run_lock, wait_for_command, wait_for_run_lock
 from ocirun.engine.settings import Settings, default_settings
+from ocirun.engine.start import AlreadyRunningError, start_container
 from ocirun.engine.wait import wait_container
 from ocirun.errors import ConflictError, InvalidError, NotFoundError, StorageError
 
@@ -140,6 +144,48 @@ def test_run_lock(tmp_path: Path) -> None:
     assert not is_run_lock_held(directory)
     wait_for_run_lock(directory)
     wait_for_run_lock(f"{directory}/gone")
+
+
+def give_up_the_second_byte(lock: int) -> None:
+    """What the monitor does once the program runs (cext/monitor.c)."""
+    fcntl.fcntl(lock, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_UNLCK, os.SEEK_SET, 1, 1, 0))
+
+
+def test_the_end_of_a_start_is_waited_for(tmp_path: Path) -> None:
+    directory = str(tmp_path)
+    lock = take_run_lock(directory)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(wait_for_command, directory)
+        assert not waiting.done()
+        give_up_the_second_byte(lock)
+        waiting.result(timeout=60)
+    assert is_run_lock_held(directory), "the container runs"
+    with pytest.raises(ConflictError):
+        take_run_lock(directory)
+    wait_for_command(f"{directory}/gone")
+    os.close(lock)
+
+
+def test_rm_waits_for_a_start_that_fails(engine: Engine) -> None:
+    directory = put(engine, FIRST, "web")
+    lock = take_run_lock(directory)
+    with ThreadPoolExecutor() as pool:
+        removal = pool.submit(remove_container, engine, load_container(engine, FIRST), force=True)
+        os.close(lock)
+        removal.result(timeout=60)
+    assert not os.path.exists(directory)
+
+
+def test_start_of_what_another_command_has_started(engine: Engine) -> None:
+    directory = put(engine, FIRST, "web")
+    lock = take_run_lock(directory)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(start_container, engine, load_container(engine, FIRST))
+        put_state(directory, status="running", pid=77, boot_id=boot_id())
+        give_up_the_second_byte(lock)
+        with pytest.raises(AlreadyRunningError, match="container web is already running"):
+            second.result(timeout=60)
+    os.close(lock)
 
 
 def test_a_container_that_is_gone_has_no_lock(tmp_path: Path) -> None:

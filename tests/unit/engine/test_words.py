@@ -4,11 +4,12 @@ import time
 
 import pytest
 
-from ocirun.engine.create_record import docker_config, docker_host_config, log_limits, parse_size
+from ocirun.engine.create_record import docker_config, docker_host_config, log_limits
 from ocirun.engine.names import check_name, generate_name
 from ocirun.engine.options import ContainerOptions, Mount
 from ocirun.engine.signals import parse_signal
 from ocirun.engine.times import now_text, parse_moment
+from ocirun.engine.volumes import check_volume_name
 from ocirun.errors import UsageError
 
 
@@ -19,6 +20,16 @@ def test_names() -> None:
             check_name(bad)
     assert all(check_name(generate_name(attempt)) for attempt in range(8) for _ in range(50))
     assert len({generate_name() for _ in range(50)}) > 40
+
+
+def test_names_of_volumes() -> None:
+    check_volume_name("web_1.a-b")
+    check_volume_name("a" * 255)
+    for bad in ("", "/web", "-ab", "a b", "a/b", "é1", "..", "_ab", "a" * 256):
+        with pytest.raises(UsageError, match="includes invalid characters for a local volume name"):
+            check_volume_name(bad)
+    with pytest.raises(UsageError, match="volume name is too short, names should be at least two"):
+        check_volume_name("a")
 
 
 @pytest.mark.parametrize(
@@ -69,21 +80,29 @@ def test_moments_that_depend_on_now_and_here() -> None:
             parse_moment(bad)
 
 
-def test_sizes_and_log_limits() -> None:
-    assert (parse_size("10m"), parse_size("1g"), parse_size("512"), parse_size("1.5k")) == (
-        10 << 20,
-        1 << 30,
-        512,
-        1536,
-    )
-    for bad in ("", "m", "-1m", "10x", "0"):
-        with pytest.raises(UsageError):
-            parse_size(bad)
-    assert log_limits({}) == (0, 1)
-    assert log_limits({"max-size": "10k", "max-file": "3"}) == (10240, 3)
-    for options in ({"max-file": "0"}, {"max-file": "2"}, {"colour": "blue"}, {"max-size": "big"}):
-        with pytest.raises(UsageError):
-            log_limits(options)
+def test_sizes_of_logs_are_decimal() -> None:
+    assert log_limits({}) == log_limits({"max-size": "-1"}) == (0, 1)
+    assert log_limits({"max-size": "10k", "max-file": "3"}) == (10_000, 3)
+    assert log_limits({"max-size": "1.5MiB"}) == (1_500_000, 1)
+    assert log_limits({"max-file": "2"}) == (0, 2), "docker takes that too"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max-file": "0"}, "log opt max-file: max-file cannot be less than 1: 0"),
+        ({"max-file": "x"}, "log opt max-file: max-file cannot be less than 1: x"),
+        ({"max-size": "big"}, "log opt max-size: invalid size: 'big'"),
+        ({"max-size": ""}, "log opt max-size: invalid size: ''"),
+        ({"max-size": "10x"}, "log opt max-size: invalid suffix: 'x'"),
+        ({"max-size": "0"}, "log opt max-size: max-size must be a positive number"),
+        ({"colour": "blue"}, "unknown log opt 'colour' for json-file log driver"),
+    ],
+)
+def test_bad_limits_of_logs(options: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        log_limits(options)
+    assert caught.value.what == message
 
 
 IMAGE = {
@@ -124,9 +143,21 @@ def test_options_win_over_the_image() -> None:
     )
     config = docker_config(options, IMAGE, "h", "u:g")
     assert (config["Entrypoint"], config["Cmd"], config["User"]) == (["/other"], ["x"], "u:g")
-    assert set(config["Env"]) == {"PATH=/bin", "A=mine"}
+    assert config["Env"] == ["A=mine", "PATH=/bin"]
     assert config["Labels"] == {"a": "1", "b": "2"}
     assert (config["StopSignal"], config["StopTimeout"], config["StdinOnce"], config["Tty"]) == ("KILL", 3, True, True)
+
+
+def test_environment_as_docker_has_it() -> None:
+    def env(*words: str) -> list[str]:
+        options = ContainerOptions("img", environment=list(words))
+        found: list[str] = docker_config(options, IMAGE, "h", "")["Env"]
+        return found
+
+    assert env("B=1", "C=1", "B=2") == ["B=2", "C=1", "PATH=/bin", "A=image"]
+    assert env("A") == ["A", "PATH=/bin"], "a name alone keeps the image's out"
+    assert env("A=1", "A") == ["A", "PATH=/bin"]
+    assert env("A", "A=1") == ["A=1", "PATH=/bin"]
 
 
 def test_an_entrypoint_drops_the_images_command() -> None:

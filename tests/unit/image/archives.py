@@ -25,7 +25,7 @@ def run_step(step: Step, descriptors: "dict[int, int] | None" = None) -> bytes:
 def untar(archive: bytes, target: Path, *lowers: Path, flags: int = SQUASH | SKIP_DEVICES) -> dict[str, int]:
     """Extract `archive` into `target` and return what was counted. Raises StepError."""
     target.mkdir(exist_ok=True)
-    step = Step("untar", DESCRIPTOR, flags, str(target), *map(str, lowers))
+    step = Step("untar", DESCRIPTOR, flags, 0, str(target), *map(str, lowers))
     ours, theirs = os.pipe()
 
     def write() -> None:
@@ -47,7 +47,7 @@ def untar(archive: bytes, target: Path, *lowers: Path, flags: int = SQUASH | SKI
 
 def extract(descriptor: int, target: str, lowers: list[str]) -> tuple[int, int]:
     """The extractor as unpack_layer wants it."""
-    step = Step("untar", DESCRIPTOR, SQUASH | SKIP_DEVICES, target, *lowers)
+    step = Step("untar", DESCRIPTOR, SQUASH | SKIP_DEVICES, 0, target, *lowers)
     words = run_step(step, {DESCRIPTOR: descriptor}).split()
     return int(words[1]), int(words[3])
 

@@ -77,6 +77,19 @@ def test_garbage(tmp_path: Path) -> None:
     assert os.listdir(layers.directory) == [64 * "a"]
 
 
+def test_garbage_is_a_lock_alone_too(tmp_path: Path) -> None:
+    """It is what is left of a process that was killed between taking the lock and making the directory."""
+    layers = Layers(str(tmp_path / "layers"), extract, shutil.rmtree)
+    layers.unpack(stream(), None, media_type=TAR, below=[])
+    before = os.listdir(layers.directory)
+    (tmp_path / "layers/.x-1.lock").touch()
+    with Lock(str(tmp_path / "layers/.x-2.lock")):
+        assert layers.remove_garbage() == 0
+        assert sorted(os.listdir(layers.directory)) == sorted([".x-2.lock", *before])
+    assert layers.remove_garbage() == 0
+    assert os.listdir(layers.directory) == before
+
+
 def test_ensure_layers_unpacks_what_is_missing(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     machine.add(Made(DATA, tar_of({"b": b"2"})), "x:1")

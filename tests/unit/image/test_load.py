@@ -203,24 +203,60 @@ def platforms(*made: tuple[str, Made]) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("nested", [0, 1, 2, 8])
 @pytest.mark.parametrize("form", ["file", "pipe"])
-def test_several_platforms(machine: Machine, form: str, *, nested: bool) -> None:
+def test_several_platforms(machine: Machine, form: str, *, nested: int) -> None:
+    """In the layout's own index, or in one that lies inside others."""
     amd, arm = Made(BASE), Made(TOP, architecture="arm64")
     entries = platforms(("linux/arm64", arm), ("linux/amd64", amd))
     files = {**amd.blob_files(), **arm.blob_files()}
-    if nested:
-        attached = {
-            **arm.entry(platform={"os": "unknown", "architecture": "unknown"}),
-            "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
-        }
-        data = json.dumps({"schemaVersion": 2, "manifests": [attached, *entries]}).encode()
-        entries = [descriptor(data, INDEX)]
-        files[blob(data)] = data
+    attached = {
+        **arm.entry(platform={"os": "unknown", "architecture": "unknown"}),
+        "annotations": {"vnd.docker.reference.type": "attestation-manifest"},
+    }
+    for _ in range(nested):
+        entries = [put_index(files, [attached, *entries])]
     assert load(machine, layout(*entries, files=files), form, platform=Platform.parse("amd64")) == [amd.id]
     assert load(machine, layout(*entries, files=files), form, platform=Platform.parse("arm64")) == [arm.id]
     with pytest.raises(NotFoundError, match="has no image for linux/s390x"):
         load(machine, layout(*entries, files=files), form, platform=Platform.parse("linux/s390x"))
+
+
+def put_index(files: dict[str, bytes], entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Add an index of `entries` to `files`, and return its descriptor."""
+    data = json.dumps({"schemaVersion": 2, "manifests": entries}).encode()
+    files[blob(data)] = data
+    return descriptor(data, INDEX)
+
+
+def test_indexes_beside_each_other(machine: Machine) -> None:
+    """Each is read once, whoever names it, and one that is not there is passed over."""
+    amd, arm = Made(BASE), Made(TOP, architecture="arm64")
+    files = {**amd.blob_files(), **arm.blob_files()}
+    first = put_index(files, platforms(("linux/amd64", amd)))
+    second = put_index(files, [first, first, *platforms(("linux/arm64", arm)), descriptor(b"lost", INDEX)])
+    both = layout(put_index(files, [first, second, second]), files=files)
+    assert load(machine, both, platform=Platform.parse("amd64")) == [amd.id]
+    assert load(machine, both, platform=Platform.parse("arm64")) == [arm.id]
+
+
+def test_indexes_too_deep_inside_each_other(machine: Machine) -> None:
+    amd = Made(BASE)
+    files = amd.blob_files()
+    entries = platforms(("linux/amd64", amd))
+    for _ in range(9):
+        entries = [put_index(files, entries)]
+    with pytest.raises(InvalidError, match="lies inside more than 8 others"):
+        load(machine, layout(*entries, files=files))
+
+
+def test_an_inner_index_is_verified(machine: Machine) -> None:
+    amd = Made(BASE)
+    files = amd.blob_files()
+    inner = put_index(files, platforms(("linux/amd64", amd)))
+    files[blob(files[f"blobs/sha256/{inner['digest'][7:]}"])] += b" "
+    with pytest.raises(InvalidError, match=r"bytes, but its descriptor says|more than"):
+        load(machine, layout(put_index(files, [inner]), files=files))
 
 
 def test_of_several_platforms_the_only_one_that_is_there(machine: Machine) -> None:

@@ -16,7 +16,8 @@ import pyzstd
 
 from ocirun.errors import DigestMismatchError, InvalidError, OcirunError, StepError, StorageError
 from ocirun.image.layers import Layers
-from ocirun.image.unpack import Limits, UnpackedLayer, unpack_layer
+from ocirun.image.limits import Limits
+from ocirun.image.unpack import UnpackedLayer, unpack_layer
 from ocirun.oci.media_types import DOCKER_LAYER, LAYER, LAYER_GZIP, LAYER_ZSTD
 from ocirun.runtime.steps import Step
 from tests.unit.image.archives import archive, directory, extract, hard_link, member, run_step

@@ -119,7 +119,13 @@ def test_a_whole_plan_with_ranges() -> None:
         mounts=[bind_mount("/home/ann", "/data")],
         ulimits=["nofile=64:128"],
     )
-    monitor = Monitor(flags=MONITOR_ATTACHED, log="/c/log", state="/c/state", socket="/r/attach", removals=["/c"])
+    monitor = Monitor(
+        flags=MONITOR_ATTACHED,
+        log="/c/log",
+        state="/c/state",
+        socket="/r/attach",
+        removals=[Step("after_exit_remove", "/c")],
+    )
     plan = compile_plan(config, RANGES, ROOT, monitor=monitor, seccomp=b"12345678", container_id="abc")
     assert plan.describe() == RANGES_PLAN
     assert only(plan, "credentials")[0].strings == ("33", "4")

@@ -76,7 +76,7 @@ def test_add_and_drop(add: list[str], drop: list[str], has: list[str], has_not: 
 
 
 def test_unknown_capabilities() -> None:
-    with pytest.raises(UsageError, match="unknown capability: 'CAP_MOON'"):
+    with pytest.raises(UsageError, match='invalid CapAdd: unknown capability: "CAP_MOON"'):
         capabilities.adjust(["moon"], [], KNOWN)
     with pytest.raises(UsageError, match="not supported by your kernel"):
         capabilities.adjust(["BPF"], [], KNOWN[:10])

@@ -50,7 +50,7 @@ def every_kind_of_plan() -> "list[Plan]":
             root = RootFilesystem(
                 "/r", [Overlay("/", ["/l"], "/u", "/w", prepare=True), Overlay("/usr", ["/usr"], "/1", "/2")]
             )
-            monitor = Monitor(log="/l", state="/s", socket="/a", removals=["/z"])
+            monitor = Monitor(log="/l", state="/s", socket="/a", removals=[Step("after_exit_remove", "/z")])
             populate = frozenset({"/y"})
             plans.append(
                 compile_plan(config, host, root, monitor=monitor, seccomp=b"\6\0\0\0\0\0\0\0", populate=populate)
