@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest
 EDITABLE = --quiet --disable-pip-version-check --no-build-isolation --config-settings editable_mode=compat --editable
 # Parsers, the store and the plans are what unit tests can show whole; the rest is shown by real containers.
 COVERAGE = --cov=ocirun.oci --cov=ocirun.image --cov=ocirun.runtime --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
-LINT ?= tests/lint
+LINT = tests/lint
 JOBS ?= 2
 SOURCES = pyproject.toml setup.py $(wildcard cext/*.c cext/*.h cext/*.py schemas/*.json)
 

@@ -1,8 +1,16 @@
 """What all tests share: nothing of a test may reach the user's own store."""
 
 import os
+import signal
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Under nohup or in the background of a script signals are ignored, and so they would be in what the tests start."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
